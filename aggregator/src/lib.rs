@@ -1,0 +1,1 @@
+//! Merges what the filters see, forecasts, decides and scales.

@@ -1,0 +1,3 @@
+//! The binary `foresail`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! proxy-wasm filter that counts what one proxy sees.

@@ -1,0 +1,156 @@
+//! The only place where a frame becomes bytes or bytes a frame, and the only user of `bincode`.
+
+use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+use thiserror::Error;
+
+use crate::Frame;
+
+/// First bytes of a frame: the format and its version.
+pub const MAGIC: [u8; 4] = *b"FSL1";
+/// `content-type` of a frame in an HTTP request.
+pub const CONTENT_TYPE: &str = "application/vnd.foresail.frame";
+/// The longest frame that is read or written.
+pub const MAX_FRAME_BYTES: usize = 1 << 20;
+
+const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_FRAME_BYTES>> =
+    bincode::config::standard().with_limit::<MAX_FRAME_BYTES>();
+
+/// Why bytes are not a frame.
+#[derive(Debug, Error)]
+pub enum DecodeError {
+    /// Longer than any frame may be. Check the sender's series limit.
+    #[error("{len} bytes are more than a frame may have ({MAX_FRAME_BYTES})")]
+    TooLarge {
+        /// Bytes received.
+        len: usize,
+    },
+    /// Does not begin with `FSL`. Check what is posting to this address.
+    #[error("not a Foresail frame: it does not begin with `FSL`")]
+    BadMagic,
+    /// A version that this build does not know. Upgrade the aggregator before the filters.
+    #[error("frame version {version:?} is not known here, only '1'")]
+    UnknownVersion {
+        /// Fourth byte of the frame.
+        version: char,
+    },
+    /// Cut short, a length beyond its limit, or a value out of range.
+    #[error("malformed frame")]
+    Malformed(#[source] bincode::error::DecodeError),
+    /// More bytes than the frame needs.
+    #[error("{extra} bytes follow the frame's end")]
+    TrailingBytes {
+        /// How many.
+        extra: usize,
+    },
+    /// Well-formed, but it contradicts itself.
+    #[error("frame field `{field}` is inconsistent: {problem}")]
+    Inconsistent {
+        /// Name of the field.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+}
+
+impl DecodeError {
+    /// Stable name of the cause, for a metric's label.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::TooLarge { .. } => "too_large",
+            Self::BadMagic => "bad_magic",
+            Self::UnknownVersion { .. } => "unknown_version",
+            Self::Malformed(_) => "malformed",
+            Self::TrailingBytes { .. } => "trailing_bytes",
+            Self::Inconsistent { .. } => "inconsistent",
+        }
+    }
+}
+
+/// Why a frame cannot be written.
+#[derive(Debug, Error)]
+pub enum EncodeError {
+    /// The frame would exceed [`MAX_FRAME_BYTES`]. Send fewer series or fewer digits.
+    #[error("the frame has {len} bytes, more than {MAX_FRAME_BYTES}")]
+    TooLarge {
+        /// Bytes that it would have.
+        len: usize,
+    },
+    /// The codec refused it.
+    #[error("the frame cannot be encoded")]
+    Codec(#[source] bincode::error::EncodeError),
+}
+
+/// Writes a frame.
+///
+/// # Errors
+/// [`EncodeError::TooLarge`] when it would be longer than [`MAX_FRAME_BYTES`].
+pub fn encode(frame: &Frame<'_>) -> Result<Vec<u8>, EncodeError> {
+    let mut bytes = Vec::with_capacity(512);
+    bytes.extend_from_slice(&MAGIC);
+    bincode::serde::encode_into_std_write(frame, &mut bytes, CONFIG).map_err(EncodeError::Codec)?;
+    if bytes.len() > MAX_FRAME_BYTES {
+        return Err(EncodeError::TooLarge { len: bytes.len() });
+    }
+    Ok(bytes)
+}
+
+/// Reads a frame; names are borrowed from `bytes`.
+///
+/// Memory asked for is at most 64 bytes for each byte of input and 64 KiB beside.
+///
+/// # Errors
+/// [`DecodeError`], one variant for each cause.
+pub fn decode(bytes: &[u8]) -> Result<Frame<'_>, DecodeError> {
+    if bytes.len() > MAX_FRAME_BYTES {
+        return Err(DecodeError::TooLarge { len: bytes.len() });
+    }
+    let body = match bytes.split_first_chunk::<4>() {
+        Some((magic, body)) if *magic == MAGIC => body,
+        Some(([b'F', b'S', b'L', version], _)) => {
+            return Err(DecodeError::UnknownVersion { version: char::from(*version) });
+        }
+        _ => return Err(DecodeError::BadMagic),
+    };
+    let (frame, read) = bincode::serde::borrow_decode_from_slice::<Frame<'_>, _>(body, CONFIG)
+        .map_err(DecodeError::Malformed)?;
+    if read < body.len() {
+        return Err(DecodeError::TrailingBytes { extra: body.len() - read });
+    }
+    check(&frame)?;
+    Ok(frame)
+}
+
+/// What the types alone do not rule out.
+fn check(frame: &Frame<'_>) -> Result<(), DecodeError> {
+    let wrong = |field, problem| Err(DecodeError::Inconsistent { field, problem });
+    if frame.identity.namespace.as_str().is_empty() {
+        return wrong("identity.namespace", "empty");
+    }
+    if frame.identity.workload.as_str().is_empty() {
+        return wrong("identity.workload", "empty");
+    }
+    if frame.sequence == 0 {
+        return wrong("sequence", "numbers begin with 1");
+    }
+    if frame.window.end_micros <= frame.window.start_micros {
+        return wrong("window", "its end is not after its start");
+    }
+    let mut before = None;
+    for series in &frame.series {
+        if before.is_some_and(|before| before >= &series.key) {
+            return wrong("series", "keys do not ascend");
+        }
+        before = Some(&series.key);
+        if !(series.codes.is_canonical()
+            && series.grpc.is_canonical()
+            && series.flags.is_canonical())
+        {
+            return wrong("series", "counts out of order or empty");
+        }
+        let whole = series.latency.total().saturating_add(u64::from(series.streams.finished));
+        if series.codes.total() != whole && !series.codes.is_saturated() {
+            return wrong("series", "status codes and latencies count different requests");
+        }
+    }
+    Ok(())
+}
