@@ -1,1 +1,24 @@
 //! Merges what the filters see, forecasts, decides and scales.
+//!
+//! Data flows one way, and the modules stand in its order; a test (`tests/layering.rs`) keeps
+//! imports pointing upward.
+
+// Core: pure. No clock, no I/O, no randomness of its own.
+pub mod units;
+pub mod config;
+pub mod telemetry;
+pub mod features;
+pub mod forecast;
+pub mod policy;
+pub mod safety;
+pub mod autoscaler;
+pub mod journal;
+
+// Shell: sockets, clock, disk.
+pub mod clock;
+pub mod store;
+pub mod ingest;
+pub mod sources;
+pub mod actuate;
+pub mod api;
+pub mod serve;

@@ -1,0 +1,104 @@
+//! What was decided, from what, and why: complete enough to decide again and compare.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::units::{Ratio, Rps, Timestamp};
+
+/// What is known of a workload when a decision is due. Absent means not known, never zero.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Observation {
+    /// End of the newest telemetry window that counts here; `None` before the first.
+    pub newest: Option<Timestamp>,
+    /// Mean request rate since the last decision, over windows with coverage.
+    pub rps: Option<Rps>,
+    /// Mean request rate of the last 6 s, for burst mode.
+    pub burst_rps: Option<Rps>,
+    /// Median latency in milliseconds.
+    pub p50_ms: Option<f64>,
+    /// 95th percentile of latency in milliseconds.
+    pub p95_ms: Option<f64>,
+    /// 99th percentile of latency in milliseconds.
+    pub p99_ms: Option<f64>,
+    /// Share of requests that failed: status 5xx, gRPC server errors, resets.
+    pub error_ratio: Option<Ratio>,
+    /// Mean number of requests in flight over the whole workload.
+    pub concurrency: Option<f64>,
+    /// Share of the Ready replicas whose proxies were heard in every window that counts here.
+    pub coverage: Option<Ratio>,
+    /// Replicas that exist.
+    pub current_replicas: Option<u32>,
+    /// Replicas that serve.
+    pub ready_replicas: Option<u32>,
+}
+
+/// What one signal asks for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Signal {
+    /// `reactive`, `predictive` or `burst`.
+    pub name: String,
+    /// Replicas that this signal alone would have.
+    pub desired_replicas: u32,
+    /// Why, in words and figures.
+    pub reason: String,
+}
+
+/// The forecast that a decision looked at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ForecastUsed {
+    /// Name of the model in charge.
+    pub model: String,
+    /// How far ahead the deciding step lies.
+    pub horizon: Duration,
+    /// Expected request rate there.
+    pub point: Rps,
+    /// Its upper quantile.
+    pub upper: Rps,
+}
+
+/// A guard that changed or bound the proposal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuardRecord {
+    /// Stable name, as in metrics: `stale_hold`, `coverage`, `stabilization`, …
+    pub guard: String,
+    /// Replicas before this guard.
+    pub from_replicas: u32,
+    /// Replicas after it.
+    pub to_replicas: u32,
+    /// Why, in words and figures.
+    pub reason: String,
+}
+
+/// One decision with its inputs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// 1 for the first of a workload, then one more for each.
+    pub sequence: u64,
+    /// When it was made.
+    pub at: Timestamp,
+    /// What was known.
+    pub observation: Observation,
+    /// What each signal asked for.
+    pub signals: Vec<Signal>,
+    /// The forecast looked at; `None` while there is none.
+    pub forecast: Option<ForecastUsed>,
+    /// What the policy proposed before any guard.
+    pub proposed_replicas: u32,
+    /// The guards that bound, in order.
+    pub guards: Vec<GuardRecord>,
+    /// Replicas to have.
+    pub desired_replicas: u32,
+    /// What the reactive answer alone, under the same guards, would have been.
+    pub without_forecast: u32,
+    /// The whole in one sentence.
+    pub reason: String,
+}
+
+impl Decision {
+    /// Whether it asks for another number of replicas than there are.
+    pub fn is_change(&self) -> bool {
+        self.observation.current_replicas.is_some_and(|current| current != self.desired_replicas)
+    }
+}
