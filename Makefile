@@ -1,0 +1,69 @@
+# One command for each thing one does here. Nothing needs to be installed by hand except Rust,
+# Python 3 and make: what a target needs, tools/setup.sh puts in place first, in no time when it is there.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+SETUP := tools/setup.sh
+CARGO ?= cargo
+# How long `make fuzz` stays with each target, and which one (all unless named).
+FUZZ_SECONDS ?= 60
+FUZZ_TARGET ?=
+
+.PHONY: help setup demo test test-unit test-e2e check fmt lint doc deny wasm build bench fuzz clean
+
+help: ## Show this list
+	@echo 'Usage: make TARGET'
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: ## Put every tool in place (wasm target, Envoy, browser, ...) and say which way it took
+	@$(SETUP) all
+
+demo: wasm build ## Real Envoy, real load, live dashboard (HEADLESS=1, DEMO_SECONDS=60)
+	@$(SETUP) envoy
+	$(CARGO) run --release -p foresail-tests --bin demo
+
+test: test-unit test-e2e ## Every test: unit and property tests, then end to end with a real Envoy
+
+test-unit:
+	$(CARGO) test --workspace --exclude foresail-tests
+
+test-e2e: wasm build
+	@$(SETUP) envoy browser
+	$(CARGO) test -p foresail-tests --release -- --test-threads=1
+
+check: fmt lint doc deny ## Everything but tests: format, lints for host and wasm, documentation, licences
+
+fmt:
+	$(CARGO) fmt --all --check
+
+lint:
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	tools/wasm-cargo.sh clippy -p foresail-filter -- -D warnings
+
+doc:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --workspace
+
+deny:
+	tools/deny.sh
+
+wasm: ## Build the filter: target/wasm/foresail_filter.wasm
+	@$(SETUP) wasm
+	tools/build-filter.sh
+
+build: ## Build the aggregator: target/release/foresail
+	$(CARGO) build --release -p foresail-aggregator
+
+bench: wasm build ## Measure what the filter costs a request and what the aggregator can take
+	@$(SETUP) envoy
+	$(CARGO) bench --workspace
+
+fuzz: ## Fuzz each decoder (FUZZ_SECONDS=60, FUZZ_TARGET=name)
+	tools/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_TARGET)
+
+clean: ## Remove what was built and the links to tools (their cache stays, see tools/README.md)
+	$(CARGO) clean
+	rm -rf .tools
