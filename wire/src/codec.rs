@@ -1,9 +1,9 @@
 //! The only place where a frame becomes bytes or bytes a frame, and the only user of `bincode`.
 
-use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+use bincode::config::Configuration;
 use thiserror::Error;
 
-use crate::Frame;
+use crate::{Frame, MAX_SERIES};
 
 /// First bytes of a frame: the format and its version.
 pub const MAGIC: [u8; 4] = *b"FSL1";
@@ -12,8 +12,10 @@ pub const CONTENT_TYPE: &str = "application/vnd.foresail.frame";
 /// The longest frame that is read or written.
 pub const MAX_FRAME_BYTES: usize = 1 << 20;
 
-const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_FRAME_BYTES>> =
-    bincode::config::standard().with_limit::<MAX_FRAME_BYTES>();
+/// Without bincode's own limit: it counts every integer at its full width, so it would refuse dense
+/// frames that are well below [`MAX_FRAME_BYTES`]. The length is checked before bincode sees a byte,
+/// and no sequence is read without a limit of its own.
+const CONFIG: Configuration = bincode::config::standard();
 
 /// Why bytes are not a frame.
 #[derive(Debug, Error)]
@@ -75,16 +77,28 @@ pub enum EncodeError {
         /// Bytes that it would have.
         len: usize,
     },
+    /// No receiver would take it. Sort the series by key, and count every request once.
+    #[error("frame field `{field}` is inconsistent: {problem}")]
+    Inconsistent {
+        /// Name of the field.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// The codec refused it.
     #[error("the frame cannot be encoded")]
     Codec(#[source] bincode::error::EncodeError),
 }
 
-/// Writes a frame.
+/// Writes a frame. What is written can be read: [`decode`] gives the same frame.
 ///
 /// # Errors
-/// [`EncodeError::TooLarge`] when it would be longer than [`MAX_FRAME_BYTES`].
+/// [`EncodeError::TooLarge`] when it would be longer than [`MAX_FRAME_BYTES`], and
+/// [`EncodeError::Inconsistent`] when [`decode`] would refuse it for its content.
 pub fn encode(frame: &Frame<'_>) -> Result<Vec<u8>, EncodeError> {
+    if let Some((field, problem)) = contradiction(frame) {
+        return Err(EncodeError::Inconsistent { field, problem });
+    }
     let mut bytes = Vec::with_capacity(512);
     bytes.extend_from_slice(&MAGIC);
     bincode::serde::encode_into_std_write(frame, &mut bytes, CONFIG).map_err(EncodeError::Codec)?;
@@ -116,41 +130,44 @@ pub fn decode(bytes: &[u8]) -> Result<Frame<'_>, DecodeError> {
     if read < body.len() {
         return Err(DecodeError::TrailingBytes { extra: body.len() - read });
     }
-    check(&frame)?;
+    if let Some((field, problem)) = contradiction(&frame) {
+        return Err(DecodeError::Inconsistent { field, problem });
+    }
     Ok(frame)
 }
 
-/// What the types alone do not rule out.
-fn check(frame: &Frame<'_>) -> Result<(), DecodeError> {
-    let wrong = |field, problem| Err(DecodeError::Inconsistent { field, problem });
+/// What the types alone do not rule out: the field and its problem.
+fn contradiction(frame: &Frame<'_>) -> Option<(&'static str, &'static str)> {
     if frame.identity.namespace.as_str().is_empty() {
-        return wrong("identity.namespace", "empty");
+        return Some(("identity.namespace", "empty"));
     }
     if frame.identity.workload.as_str().is_empty() {
-        return wrong("identity.workload", "empty");
+        return Some(("identity.workload", "empty"));
     }
     if frame.sequence == 0 {
-        return wrong("sequence", "numbers begin with 1");
+        return Some(("sequence", "numbers begin with 1"));
     }
     if frame.window.end_micros <= frame.window.start_micros {
-        return wrong("window", "its end is not after its start");
+        return Some(("window", "its end is not after its start"));
+    }
+    if frame.series.len() > MAX_SERIES {
+        return Some(("series", "more than a frame may have"));
     }
     let mut before = None;
     for series in &frame.series {
         if before.is_some_and(|before| before >= &series.key) {
-            return wrong("series", "keys do not ascend");
+            return Some(("series", "keys do not ascend"));
         }
         before = Some(&series.key);
         if !(series.codes.is_canonical()
             && series.grpc.is_canonical()
             && series.flags.is_canonical())
         {
-            return wrong("series", "counts out of order or empty");
+            return Some(("series", "counts out of order or empty"));
         }
-        let whole = series.latency.total().saturating_add(u64::from(series.streams.finished));
-        if series.codes.total() != whole && !series.codes.is_saturated() {
-            return wrong("series", "status codes and latencies count different requests");
+        if !series.adds_up() {
+            return Some(("series", "status codes and latencies count different requests"));
         }
     }
-    Ok(())
+    None
 }

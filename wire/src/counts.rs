@@ -17,8 +17,8 @@ impl<K: Copy + Ord, const MAX: usize> Counts<K, MAX> {
         Self(Vec::new())
     }
 
-    /// Adds `count` to `key`. When `MAX` other keys are there already, the count goes to the
-    /// greatest of them, so that the total is kept.
+    /// Adds `count` to `key`. Of more than `MAX` keys the least stay, and what belongs to others
+    /// goes to the greatest that stays: the total is kept, and the order of adding does not matter.
     pub fn add(&mut self, key: K, count: u32) {
         if count == 0 {
             return;
@@ -29,10 +29,13 @@ impl<K: Copy + Ord, const MAX: usize> Counts<K, MAX> {
                     entry.1 = entry.1.saturating_add(count);
                 }
             }
-            Err(at) if self.0.len() < MAX => self.0.insert(at, (key, count)),
-            Err(_) => {
-                if let Some(last) = self.0.last_mut() {
-                    last.1 = last.1.saturating_add(count);
+            Err(at) => {
+                self.0.insert(at, (key, count));
+                if self.0.len() > MAX {
+                    let beyond = self.0.pop().map_or(0, |entry| entry.1);
+                    if let Some(last) = self.0.last_mut() {
+                        last.1 = last.1.saturating_add(beyond);
+                    }
                 }
             }
         }

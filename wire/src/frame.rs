@@ -5,8 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::bounded;
 use crate::{Counts, LatencyHistogram, Text};
 
-/// The most series in a frame: 64 and the one that takes what overflows.
-pub const MAX_SERIES: usize = 65;
+/// The most series with keys of their own in a frame.
+pub const MAX_KEYED_SERIES: usize = 64;
+/// The most series in a frame: those with keys of their own, and one for each direction that takes
+/// what overflows.
+pub const MAX_SERIES: usize = MAX_KEYED_SERIES + 2;
 /// The most different status codes in a series.
 pub const MAX_STATUS_CODES: usize = 64;
 /// The most different gRPC statuses in a series (17 are defined).
@@ -70,7 +73,7 @@ pub struct Window {
 /// Running totals of an instance since it started, so that a lost frame loses none of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
-    /// Requests that went to the overflow series because 64 series were there.
+    /// Requests that went to an overflow series because [`MAX_KEYED_SERIES`] were there.
     pub overflowed: u64,
     /// Windows that were merged into another because too many waited.
     pub merged: u64,
@@ -81,7 +84,9 @@ pub struct Health {
 }
 
 /// Which way a request went, seen from the proxy's workload.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 pub enum Direction {
     /// To the workload.
     #[default]
@@ -101,6 +106,24 @@ pub struct SeriesKey<'a> {
     /// Route label; empty when route labels are off.
     #[serde(borrow)]
     pub route: Text<'a>,
+}
+
+impl SeriesKey<'_> {
+    /// The key of the series that takes the requests of all series beyond the limit.
+    ///
+    /// Each direction has its own: what a workload calls must not count as its load.
+    pub fn overflow(direction: Direction) -> SeriesKey<'static> {
+        SeriesKey {
+            direction,
+            destination: Text::default(),
+            route: Text::truncated(OVERFLOW_ROUTE),
+        }
+    }
+
+    /// Whether this is [`SeriesKey::overflow`] of its direction.
+    pub fn is_overflow(&self) -> bool {
+        self.route.as_str() == OVERFLOW_ROUTE && self.destination.as_str().is_empty()
+    }
 }
 
 /// Requests of one direction, destination and route.
@@ -129,6 +152,18 @@ pub struct Series<'a> {
     pub first_byte: LatencyHistogram,
     /// Websockets, server-sent events and gRPC streams.
     pub streams: Streams,
+}
+
+impl Series<'_> {
+    /// Whether codes, latencies and streams count the same requests, as far as one can tell: a
+    /// count at its limit says nothing any more.
+    pub(crate) fn adds_up(&self) -> bool {
+        let finished = self.latency.total().saturating_add(u64::from(self.streams.finished));
+        self.codes.total() == finished
+            || self.codes.is_saturated()
+            || self.latency.is_saturated()
+            || self.streams.finished == u32::MAX
+    }
 }
 
 /// Long-lived requests, kept out of the latency histogram.

@@ -77,10 +77,11 @@ pub fn bucket_count(digits: Digits) -> usize {
     usize::from(bucket_index(digits, MAX_LATENCY_MICROS)) + 1
 }
 
-/// The lowest and highest latency, in µs, that fall into a bucket.
+/// The lowest and highest latency, in µs, that fall into a bucket; beyond the last bucket, of the
+/// last one.
 pub fn bucket_range(digits: Digits, index: u16) -> (u64, u64) {
     let half_bits = digits.sub_bucket_bits() - 1;
-    let index = u64::from(index);
+    let index = u64::from(index.min(bucket_index(digits, MAX_LATENCY_MICROS)));
     let exponent = (index >> half_bits).saturating_sub(1);
     let sub_bucket = index - (exponent << half_bits);
     (sub_bucket << exponent, ((sub_bucket + 1) << exponent) - 1)
@@ -171,6 +172,11 @@ impl LatencyHistogram {
         self.buckets.iter().map(|bucket| u64::from(bucket.count)).sum()
     }
 
+    /// Whether a count stands at its limit, so that totals no longer add up.
+    pub(crate) fn is_saturated(&self) -> bool {
+        self.buckets.iter().any(|bucket| bucket.count == u32::MAX)
+    }
+
     /// Whether no latency was counted.
     pub fn is_empty(&self) -> bool {
         self.buckets.is_empty()
@@ -188,12 +194,14 @@ impl LatencyHistogram {
         if !(0.0..=1.0).contains(&q) || self.buckets.is_empty() {
             return None;
         }
+        // 0.07 as a float is a little more than 0.07, and 0.07 · 100 would round up to rank 8; so
+        // the product is taken one step lower, as the Java HdrHistogram does.
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "q·total lies in 0..=total"
         )]
-        let rank = ((q * self.total() as f64).ceil() as u64).max(1);
+        let rank = ((q * self.total() as f64 * (1.0 - f64::EPSILON)).ceil() as u64).max(1);
         let mut seen = 0;
         let bucket = self
             .buckets
@@ -334,7 +342,8 @@ impl<'de> Visitor<'de> for HistogramVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-        let digits: u8 = access.next_element()?.ok_or_else(|| A::Error::invalid_length(0, &self))?;
+        let digits: u8 =
+            access.next_element()?.ok_or_else(|| A::Error::invalid_length(0, &self))?;
         let digits = Digits::new(digits).map_err(A::Error::custom)?;
         let seed = BucketsSeed { digits };
         let buckets =

@@ -18,12 +18,12 @@ mod text;
 pub use codec::{CONTENT_TYPE, DecodeError, EncodeError, MAGIC, MAX_FRAME_BYTES, decode, encode};
 pub use counts::Counts;
 pub use frame::{
-    Direction, Frame, Health, Identity, MAX_FLAGS, MAX_GRPC_STATUSES, MAX_SERIES, MAX_STATUS_CODES,
-    OVERFLOW_ROUTE, Series, SeriesKey, Streams, Window,
+    Direction, Frame, Health, Identity, MAX_FLAGS, MAX_GRPC_STATUSES, MAX_KEYED_SERIES, MAX_SERIES,
+    MAX_STATUS_CODES, OVERFLOW_ROUTE, Series, SeriesKey, Streams, Window,
 };
 pub use histogram::{
-    Bucket, Digits, InvalidDigits, LatencyHistogram, MAX_LATENCY_MICROS, bucket_count, bucket_index,
-    bucket_range,
+    Bucket, Digits, InvalidDigits, LatencyHistogram, MAX_LATENCY_MICROS, bucket_count,
+    bucket_index, bucket_range,
 };
 pub use merge::MergeError;
 pub use text::{MAX_TEXT_BYTES, Text};

@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 
 use thiserror::Error;
 
-use crate::{Frame, MAX_SERIES, OVERFLOW_ROUTE, Series, Text};
+use crate::{Frame, MAX_KEYED_SERIES, Series, SeriesKey};
 
 /// Why two frames do not belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -23,7 +23,13 @@ pub enum MergeError {
 
 impl<'a> Frame<'a> {
     /// Adds what `other` saw. The result covers both windows and carries the higher sequence
-    /// number; requests in flight are those at the later end.
+    /// number; requests in flight are those of the frame that had it.
+    ///
+    /// Only frames that were never sent may be merged: a receiver that has one of the two already,
+    /// because its answer was lost, would not know it in the result and count it twice.
+    ///
+    /// Of more than [`MAX_KEYED_SERIES`] keys the least stay, and the series of the others go to the
+    /// overflow series of their direction. So the order of merging does not matter.
     ///
     /// # Errors
     /// [`MergeError::DifferentInstances`]; then nothing was changed.
@@ -34,7 +40,12 @@ impl<'a> Frame<'a> {
                 right: other.instance,
             });
         }
-        let order = self.window.end_micros.cmp(&other.window.end_micros);
+        let mut series = other.series;
+        match self.sequence.cmp(&other.sequence) {
+            Ordering::Less => self.series.iter_mut().for_each(|series| series.in_flight = 0),
+            Ordering::Equal => {}
+            Ordering::Greater => series.iter_mut().for_each(|series| series.in_flight = 0),
+        }
         self.sequence = self.sequence.max(other.sequence);
         self.window.start_micros = self.window.start_micros.min(other.window.start_micros);
         self.window.end_micros = self.window.end_micros.max(other.window.end_micros);
@@ -43,44 +54,46 @@ impl<'a> Frame<'a> {
         self.health.merged = self.health.merged.max(other.health.merged);
         self.health.failed_sends = self.health.failed_sends.max(other.health.failed_sends);
         self.health.unreadable = self.health.unreadable.max(other.health.unreadable);
-        if order == Ordering::Less {
-            self.series.iter_mut().for_each(|series| series.in_flight = 0);
-        }
-        for mut series in other.series {
-            if order == Ordering::Greater {
-                series.in_flight = 0;
-            }
-            self.add_series(series);
-        }
-        self.series.sort_by(|a, b| a.key.cmp(&b.key));
+        self.series.append(&mut series);
+        merge_equal_keys(&mut self.series);
+        self.fold_overflow();
         Ok(())
     }
 
-    /// Adds a series to the one with its key; beyond [`MAX_SERIES`] keys, to the overflow series.
-    fn add_series(&mut self, mut series: Series<'a>) {
-        if let Some(mine) = self.series.iter_mut().find(|mine| mine.key == series.key) {
-            mine.merge(&series);
+    /// Leaves the least [`MAX_KEYED_SERIES`] keys and moves the others to the overflow series.
+    fn fold_overflow(&mut self) {
+        let keyed = self.series.iter().filter(|series| !series.key.is_overflow()).count();
+        if keyed <= MAX_KEYED_SERIES {
             return;
         }
-        if self.series.len() < MAX_SERIES {
-            self.series.push(series);
-            return;
+        let mut beyond = keyed - MAX_KEYED_SERIES;
+        for series in self.series.iter_mut().rev() {
+            if beyond > 0 && !series.key.is_overflow() {
+                series.key = SeriesKey::overflow(series.key.direction);
+                beyond -= 1;
+            }
         }
-        series.key.destination = Text::default();
-        series.key.route = Text::truncated(OVERFLOW_ROUTE);
-        let overflow = self.series.iter().position(|mine| mine.key.route == series.key.route);
-        // A frame this full has an overflow series; if a stranger's has none, its last one serves.
-        let at = overflow.unwrap_or(MAX_SERIES - 1);
-        if let Some(mine) = self.series.get_mut(at) {
-            mine.merge(&series);
-        }
+        merge_equal_keys(&mut self.series);
     }
 }
 
+/// Sorts series by key and makes one of those with the same.
+fn merge_equal_keys(series: &mut Vec<Series<'_>>) {
+    series.sort_by(|a, b| a.key.cmp(&b.key));
+    series.dedup_by(|next, kept| {
+        let same = next.key == kept.key;
+        if same {
+            kept.merge(next);
+        }
+        same
+    });
+}
+
 impl Series<'_> {
-    /// Adds the counts of `other`, whose key is taken to be the same; everything saturates.
+    /// Adds all that `other` counts, requests in flight too; its key is taken to be the same.
+    /// Everything saturates.
     pub fn merge(&mut self, other: &Series<'_>) {
-        self.in_flight = self.in_flight.max(other.in_flight);
+        self.in_flight = self.in_flight.saturating_add(other.in_flight);
         self.concurrency_micros = self.concurrency_micros.saturating_add(other.concurrency_micros);
         self.codes.merge(&other.codes);
         self.grpc.merge(&other.grpc);
