@@ -1,1 +1,29 @@
-//! What end-to-end tests, the demo and the benches share.
+//! What end-to-end tests, the demo and the benches share: real processes that never outlive their
+//! owner, Envoy configurations, an upstream service, and an open-loop load generator.
+//!
+//! Nothing here is mocked: [`Envoy`] is Envoy, [`Aggregator`] is `foresail serve`.
+#![expect(
+    clippy::missing_errors_doc,
+    reason = "any error here fails the run it belongs to, with its cause; nobody matches on it"
+)]
+
+pub mod aggregator;
+pub mod clock;
+pub mod envoy;
+pub mod http;
+pub mod load;
+pub mod paths;
+pub mod ports;
+pub mod process;
+pub mod random;
+pub mod service;
+mod watchdog;
+pub mod workdir;
+
+pub use aggregator::Aggregator;
+pub use envoy::{Cluster, Endpoints, Envoy, Listener, Node, Route, WasmFilter};
+pub use http::Http;
+pub use load::{Load, Outcome, Results, Shot};
+pub use process::{Process, Program};
+pub use service::{Service, ServiceConfig};
+pub use workdir::WorkDir;
