@@ -9,7 +9,7 @@ deny=.tools/bin/cargo-deny
 
 "$deny" --log-level warn check --hide-inclusion-graph bans licenses sources
 if timeout 60 "$deny" --log-level error fetch db >/dev/null 2>&1 </dev/null; then
-    "$deny" --log-level warn check --disable-fetch advisories
+    "$deny" --log-level warn check --hide-inclusion-graph advisories
 else
     echo "advisories NOT CHECKED: their database could not be fetched; try: make check, online"
 fi
