@@ -1,0 +1,259 @@
+//! The one decision function: [`Autoscaler::step`].
+//!
+//! The controller, the demo, the simulator and the backtest all call it; nobody has a second copy.
+//! It is deterministic: the same observations at the same times give the same decisions, bit for
+//! bit, as long as refits are installed between the same steps.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::WorkloadConfig;
+use crate::features::LoadSeries;
+use crate::forecast::{Curve, ForecastError, Forecaster, RefitJob, Refitted};
+use crate::journal::{Decision, GuardRecord, Observation, Signal};
+use crate::policy::{self, Proposal};
+use crate::safety::{Approved, Safety, Verdict};
+use crate::units::{Rps, Timestamp};
+
+/// Coverage below which a measured rate says nothing of the whole workload's load.
+const LEARN_COVERAGE: f64 = 0.8;
+
+/// A decision, and what may be written of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// What was decided and why.
+    pub decision: Decision,
+    /// What actuation may write; `None` when nothing may be.
+    pub approved: Option<Approved>,
+}
+
+/// State of an autoscaler that survives a restart.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Snapshot {
+    sequence: u64,
+    observed_until: Option<Timestamp>,
+    safety: Safety,
+    series: LoadSeries,
+    last_decision: Option<Decision>,
+}
+
+/// Decides for one workload.
+#[derive(Debug)]
+pub struct Autoscaler {
+    config: WorkloadConfig,
+    sequence: u64,
+    observed_until: Option<Timestamp>,
+    safety: Safety,
+    forecaster: Forecaster,
+    curve: Option<Curve>,
+    last_decision: Option<Decision>,
+    refit_errors: Vec<ForecastError>,
+    fault: Option<String>,
+}
+
+impl Autoscaler {
+    /// Begins at `now` knowing nothing.
+    pub fn new(config: &WorkloadConfig, now: Timestamp) -> Self {
+        Self {
+            config: config.clone(),
+            sequence: 0,
+            observed_until: None,
+            safety: Safety::new(now),
+            forecaster: Forecaster::new(config),
+            curve: None,
+            last_decision: None,
+            refit_errors: Vec::new(),
+            fault: None,
+        }
+    }
+
+    /// Goes on at `now` from a stored state; the configuration may have changed since.
+    pub fn restore(config: &WorkloadConfig, snapshot: Snapshot, now: Timestamp) -> Self {
+        Self {
+            sequence: snapshot.sequence,
+            observed_until: snapshot.observed_until,
+            safety: snapshot.safety.restarted(now),
+            forecaster: Forecaster::new(config).with_series(snapshot.series),
+            last_decision: snapshot.last_decision,
+            ..Self::new(config, now)
+        }
+    }
+
+    /// What must be stored to go on from here.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            sequence: self.sequence,
+            observed_until: self.observed_until,
+            safety: self.safety.clone(),
+            series: self.forecaster.series().clone(),
+            last_decision: self.last_decision.clone(),
+        }
+    }
+
+    /// The workload's settings.
+    pub const fn config(&self) -> &WorkloadConfig {
+        &self.config
+    }
+
+    /// Gives the forecast recorded load to begin with; ignored once load is known.
+    pub fn load_history(&mut self, samples: &[(Timestamp, Rps)]) {
+        self.forecaster.load_history(samples);
+    }
+
+    /// Whether no load is known at all, so that a recorded history would be of use.
+    pub fn needs_history(&self) -> bool {
+        self.forecaster.series().is_empty()
+    }
+
+    /// End of the telemetry that the last step looked at: the next observation begins here.
+    pub const fn observed_until(&self) -> Option<Timestamp> {
+        self.observed_until
+    }
+
+    /// The newest forecast.
+    pub const fn forecast(&self) -> Option<&Curve> {
+        self.curve.as_ref()
+    }
+
+    /// The load that the forecast learns from.
+    pub const fn load(&self) -> &LoadSeries {
+        self.forecaster.series()
+    }
+
+    /// The newest decision.
+    pub const fn last_decision(&self) -> Option<&Decision> {
+        self.last_decision.as_ref()
+    }
+
+    /// Why models are missing since the last refit.
+    pub fn refit_errors(&self) -> &[ForecastError] {
+        &self.refit_errors
+    }
+
+    /// The work of fitting the models anew, when it is due. Run it anywhere; decisions go on with
+    /// the models there are.
+    pub fn refit_job(&mut self) -> Option<RefitJob> {
+        self.forecaster.refit_job()
+    }
+
+    /// Takes newly fitted models.
+    pub fn install(&mut self, refitted: Refitted) {
+        self.refit_errors = refitted.errors().to_vec();
+        self.fault = None;
+        self.forecaster.install(refitted);
+    }
+
+    /// Says that fitting failed beyond an error; decisions are reactive only until the next fit.
+    pub fn model_failed(&mut self, fault: String) {
+        self.fault = Some(fault);
+    }
+
+    /// Decides on what is known at `now`.
+    pub fn step(&mut self, now: Timestamp, observation: &Observation) -> Step {
+        self.learn(now, observation);
+        let fault = self.update_curve();
+        let curve = self.curve.as_ref();
+        let proposal = policy::propose(&self.config, now, observation, curve);
+        let verdict = self.safety.judge(&self.config, now, observation, &proposal);
+        let decision = self.record(now, observation, proposal, &verdict, fault);
+        self.last_decision = Some(decision.clone());
+        Step { decision, approved: verdict.approved }
+    }
+
+    /// Adds what was measured since the last step to the load that the forecast learns from.
+    fn learn(&mut self, now: Timestamp, observation: &Observation) {
+        let Some(newest) = observation.newest.filter(|newest| *newest <= now) else { return };
+        let interval = self.config.decision_interval;
+        let since = self.observed_until.unwrap_or(newest - interval);
+        if newest <= since {
+            return;
+        }
+        // A rate is a mean over the last interval; over a longer silence it says nothing.
+        let covered = if newest.since(since) > 3 * interval.max(Duration::from_secs(5)) {
+            newest - interval
+        } else {
+            since
+        };
+        self.observed_until = Some(newest);
+        let trusted = observation.coverage.is_some_and(|c| c.get() >= LEARN_COVERAGE);
+        if let Some(rps) = observation.rps.filter(|_| trusted) {
+            self.forecaster.observe(covered, newest, rps);
+        }
+    }
+
+    /// Forecasts anew; a fault leaves no curve and is said.
+    fn update_curve(&mut self) -> Option<String> {
+        if let Some(fault) = &self.fault {
+            self.curve = None;
+            return Some(fault.clone());
+        }
+        match self.forecaster.forecast() {
+            Ok(curve) => {
+                self.curve = curve;
+                None
+            }
+            Err(error) => {
+                self.curve = None;
+                Some(error.to_string())
+            }
+        }
+    }
+
+    fn record(
+        &mut self,
+        now: Timestamp,
+        observation: &Observation,
+        proposal: Proposal,
+        verdict: &Verdict,
+        fault: Option<String>,
+    ) -> Decision {
+        self.sequence += 1;
+        let mut guards = verdict.guards.clone();
+        if let Some(fault) = fault {
+            let replicas = verdict.desired_replicas;
+            let record = GuardRecord {
+                guard: "model_fault".to_owned(),
+                from_replicas: replicas,
+                to_replicas: replicas,
+                reason: format!("reactive only: {fault}"),
+            };
+            guards.push(record);
+        }
+        let proposed = proposal.highest().unwrap_or(verdict.desired_replicas);
+        Decision {
+            sequence: self.sequence,
+            at: now,
+            observation: observation.clone(),
+            reason: reason(&proposal.signals, proposed, &guards, verdict.desired_replicas),
+            signals: proposal.signals,
+            forecast: proposal.forecast,
+            proposed_replicas: proposed,
+            guards,
+            desired_replicas: verdict.desired_replicas,
+            without_forecast: verdict.without_forecast,
+        }
+    }
+}
+
+/// The decision in one sentence: the signal that asked for most, and the guards that changed it.
+fn reason(signals: &[Signal], proposed: u32, guards: &[GuardRecord], desired: u32) -> String {
+    let leading = signals.iter().find(|signal| signal.desired_replicas == proposed);
+    let mut text = leading.map_or_else(
+        || "nothing is known of the load".to_owned(),
+        |signal| format!("{}: {} = {proposed}", signal.name, signal.reason),
+    );
+    for guard in guards {
+        text.push_str("; ");
+        text.push_str(&guard.guard);
+        if guard.from_replicas != guard.to_replicas {
+            text.push_str(&format!(" {} -> {}", guard.from_replicas, guard.to_replicas));
+        }
+        text.push_str(&format!(" ({})", guard.reason));
+    }
+    text.push_str(&format!("; desired {desired}"));
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,210 @@
+//! The guards between a proposal and anything that scales.
+//!
+//! Only this module makes [`Approved`], and actuation takes nothing else: no policy, learned or
+//! not, can go round it. The numbers in brackets are the safety rules in `DESIGN.md`.
+
+mod behavior;
+mod freshness;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::WorkloadConfig;
+use crate::journal::{GuardRecord, Observation};
+use crate::policy::Proposal;
+use crate::units::Timestamp;
+use behavior::{Recommendations, ReplicaHistory};
+use freshness::{Freshness, Trust};
+
+pub use freshness::{MAX_DATA_AGE, MIN_COVERAGE};
+
+/// A number of replicas that passed every guard. Has no public constructor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approved {
+    desired_replicas: u32,
+    current_replicas: u32,
+}
+
+impl Approved {
+    /// Replicas to have.
+    pub const fn desired_replicas(&self) -> u32 {
+        self.desired_replicas
+    }
+
+    /// Replicas there were when this was approved.
+    pub const fn current_replicas(&self) -> u32 {
+        self.current_replicas
+    }
+}
+
+/// What the guards make of a proposal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// What may be written; `None` while the replica counts are unknown.
+    pub approved: Option<Approved>,
+    /// Replicas to have.
+    pub desired_replicas: u32,
+    /// What it would have been without the forecast.
+    pub without_forecast: u32,
+    /// The guards that bound, in order.
+    pub guards: Vec<GuardRecord>,
+}
+
+/// What the guards remember of one workload.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Safety {
+    freshness: Freshness,
+    history: ReplicaHistory,
+    recommendations: Recommendations,
+    /// Those of the reactive answer alone, for the counterfactual.
+    reactive_recommendations: Recommendations,
+    burst_until: Option<Timestamp>,
+    last_known_replicas: Option<u32>,
+}
+
+/// Replicas on their way through the guards, and those that bound.
+struct Lane {
+    replicas: u32,
+    guards: Vec<GuardRecord>,
+}
+
+impl Lane {
+    fn guard(&mut self, name: &str, replicas: u32, reason: impl FnOnce() -> String) {
+        if replicas != self.replicas {
+            self.guards.push(GuardRecord {
+                guard: name.to_owned(),
+                from_replicas: self.replicas,
+                to_replicas: replicas,
+                reason: reason(),
+            });
+            self.replicas = replicas;
+        }
+    }
+}
+
+impl Safety {
+    /// Begins at `now`; until a stabilization window has filled from here, nothing scales down
+    /// \[10\].
+    pub fn new(now: Timestamp) -> Self {
+        Self {
+            freshness: Freshness::new(now),
+            history: ReplicaHistory::default(),
+            recommendations: Recommendations(VecDeque::new()),
+            reactive_recommendations: Recommendations(VecDeque::new()),
+            burst_until: None,
+            last_known_replicas: None,
+        }
+    }
+
+    /// Goes on after a restart at `now`: what was recommended is known, but the current replicas
+    /// are the floor until a stabilization window has filled \[10\].
+    #[must_use]
+    pub fn restarted(mut self, now: Timestamp) -> Self {
+        self.freshness.restart(now);
+        self
+    }
+
+    /// Sends a proposal through all guards.
+    pub fn judge(
+        &mut self,
+        config: &WorkloadConfig,
+        now: Timestamp,
+        observation: &Observation,
+        proposal: &Proposal,
+    ) -> Verdict {
+        let window = config.behavior.scale_down.stabilization_window;
+        let trust = self.freshness.judge(config, now, observation);
+        let known = observation.current_replicas;
+        self.last_known_replicas = known.or(self.last_known_replicas);
+        let current = self.last_known_replicas.unwrap_or(config.min_replicas);
+        if let Some(current) = known {
+            self.history.record(now, current);
+        }
+        if proposal.burst.is_some() {
+            self.burst_until = Some(now + config.burst.stable_window);
+        }
+        let in_burst = self.burst_until.is_some_and(|until| now < until);
+
+        let input = Input { config, now, current, trust: &trust, window, in_burst };
+        let mut lane = input.lane(proposal.highest());
+        self.stabilize_and_limit(&input, &mut lane, true);
+        let mut without = input.lane(proposal.without_forecast());
+        self.stabilize_and_limit(&input, &mut without, false);
+        let desired_replicas = lane.replicas;
+        Verdict {
+            approved: known.map(|current_replicas| Approved { desired_replicas, current_replicas }),
+            desired_replicas,
+            without_forecast: without.replicas,
+            guards: lane.guards,
+        }
+    }
+
+    /// The damping of autoscaling/v2 \[7\], then the bounds \[1\].
+    fn stabilize_and_limit(&mut self, input: &Input<'_>, lane: &mut Lane, real: bool) {
+        let behavior = &input.config.behavior;
+        let current = input.current;
+        let recommendations =
+            if real { &mut self.recommendations } else { &mut self.reactive_recommendations };
+        let stabilized = recommendations.stabilize(input.now, current, lane.replicas, behavior);
+        lane.guard("stabilization", stabilized, || {
+            "an earlier recommendation in the window holds".to_owned()
+        });
+        let limited = self.history.limit(input.now, current, lane.replicas, behavior);
+        lane.guard("rate_limit", limited, || "as fast as the policies allow".to_owned());
+        let (min, max) = (input.config.min_replicas, input.config.max_replicas);
+        lane.guard("bounds", lane.replicas.clamp(min, max), || {
+            format!("between min_replicas {min} and max_replicas {max}")
+        });
+    }
+}
+
+/// What all guards of one decision look at.
+struct Input<'a> {
+    config: &'a WorkloadConfig,
+    now: Timestamp,
+    current: u32,
+    trust: &'a Trust,
+    window: Duration,
+    in_burst: bool,
+}
+
+impl Input<'_> {
+    /// The guards that depend on how far the data can be trusted \[2, 3, 4, 10\] and on a burst
+    /// \[7\].
+    fn lane(&self, proposed: Option<u32>) -> Lane {
+        let (current, config) = (self.current, self.config);
+        let mut lane = Lane { replicas: proposed.unwrap_or(current), guards: Vec::new() };
+        let (min, max) = (config.min_replicas, config.max_replicas);
+        lane.guard("bounds", lane.replicas.clamp(min, max), || {
+            format!("between min_replicas {min} and max_replicas {max}")
+        });
+        match self.trust {
+            Trust::Stale { age, fallback: Some(fallback) } => {
+                lane.guard("stale_fallback", current.max(*fallback), || {
+                    format!("no telemetry for {:.0} s", age.as_secs_f64())
+                });
+            }
+            Trust::Stale { age, fallback: None } => lane.guard("stale_hold", current, || {
+                format!("no telemetry for {:.0} s", age.as_secs_f64())
+            }),
+            Trust::NotYet { cause, remaining } if lane.replicas < current => {
+                lane.guard(cause.guard(), current, || {
+                    format!("{}; {:.0} s to go", cause.in_words(), remaining.as_secs_f64())
+                });
+            }
+            Trust::NotYet { .. } | Trust::Full => {}
+        }
+        if self.in_burst && lane.replicas < current {
+            lane.guard("burst", current, || {
+                format!("a burst in the last {:?}", config.burst.stable_window)
+            });
+        }
+        debug_assert!(self.window == config.behavior.scale_down.stabilization_window);
+        lane
+    }
+}
+
+#[cfg(test)]
+mod tests;
