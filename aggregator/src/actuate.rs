@@ -1,0 +1,171 @@
+//! Writes what the guards approved, and nothing else.
+//!
+//! [`Actuator::write`] is the only call that changes a workload; it takes
+//! [`Approved`], which only `safety` makes, and the dry-run check stands in it and nowhere else.
+
+mod webhook;
+
+use std::time::Duration;
+
+use reqwest::{Client, StatusCode};
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::config::{ActuatorConfig, Mode};
+use crate::journal::Decision;
+use crate::safety::Approved;
+use crate::units::{Timestamp, WorkloadKey};
+
+pub use webhook::Webhook;
+
+/// Why a write is not known to have happened.
+#[derive(Debug, Error)]
+pub enum ActuateError {
+    /// No connection. Check the address and that the service runs.
+    #[error("no connection")]
+    Connect(#[source] reqwest::Error),
+    /// The connection broke before the answer was whole.
+    #[error("the connection broke")]
+    Broken(#[source] reqwest::Error),
+    /// No answer in time. Raise the webhook's `timeout`, or make the service faster.
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+    /// An answer that is not 200.
+    #[error("answered with status {0}")]
+    Status(StatusCode),
+    /// An answer that does not say what was done.
+    #[error("the answer is not {{\"desired_replicas\": n}}")]
+    Answer(#[source] serde_json::Error),
+    /// An answer longer than any that says so.
+    #[error("the answer is longer than {0} bytes")]
+    TooLong(usize),
+    /// The service did something else. Check that it scales this workload and obeys no other
+    /// autoscaler.
+    #[error("{asked} replicas were asked for and {answered} answered")]
+    WrongEcho {
+        /// What was asked for.
+        asked: u32,
+        /// What the answer says.
+        answered: i64,
+    },
+}
+
+impl ActuateError {
+    /// Stable name of the cause, for a metric's label.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Connect(_) => "connect",
+            Self::Broken(_) => "broken",
+            Self::Timeout(_) => "timeout",
+            Self::Status(_) => "status",
+            Self::Answer(_) => "answer",
+            Self::TooLong(_) => "too_long",
+            Self::WrongEcho { .. } => "wrong_echo",
+        }
+    }
+
+    /// Whether the same call may succeed a moment later.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Connect(_) => true,
+            Self::Status(status) => {
+                status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What a write came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The mode is shadow: nothing was written.
+    Shadow,
+    /// There is nothing to write to.
+    NoTarget,
+    /// Written, and the answer says so.
+    Written,
+}
+
+impl Outcome {
+    /// Stable name, for the API and a metric's label.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Shadow => "shadow",
+            Self::NoTarget => "no_target",
+            Self::Written => "ok",
+        }
+    }
+}
+
+/// The last write of a workload, as the API shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Actuation {
+    /// When it ended.
+    pub at: Timestamp,
+    /// Replicas asked for.
+    pub desired_replicas: u32,
+    /// `ok`, `shadow`, `no_target` or `error`.
+    pub result: &'static str,
+    /// What went wrong, with its cause.
+    pub error: Option<String>,
+}
+
+/// What is sent.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Order<'a> {
+    pub(crate) namespace: &'a str,
+    pub(crate) workload: &'a str,
+    pub(crate) desired_replicas: u32,
+    pub(crate) reason: &'a str,
+    pub(crate) decision: u64,
+}
+
+/// Where decisions go.
+#[derive(Clone, Debug)]
+pub enum Actuator {
+    /// Nowhere.
+    None,
+    /// To an HTTP address.
+    Webhook(Webhook),
+}
+
+impl Actuator {
+    /// The actuator of a configuration.
+    pub fn new(config: &ActuatorConfig, client: &Client) -> Self {
+        match config {
+            ActuatorConfig::None => Self::None,
+            ActuatorConfig::Webhook(webhook) => Self::Webhook(Webhook::new(webhook, client)),
+        }
+    }
+
+    /// Writes an approved number of replicas. Gives up after `budget`, so that the next decision
+    /// is not held up.
+    ///
+    /// # Errors
+    /// [`ActuateError`] when it is not certain that it was done.
+    pub async fn write(
+        &self,
+        mode: Mode,
+        key: &WorkloadKey,
+        approved: &Approved,
+        decision: &Decision,
+        budget: Duration,
+    ) -> Result<Outcome, ActuateError> {
+        // The dry-run check. There is no other.
+        if mode == Mode::Shadow {
+            return Ok(Outcome::Shadow);
+        }
+        let order = Order {
+            namespace: &key.namespace,
+            workload: &key.name,
+            desired_replicas: approved.desired_replicas(),
+            reason: &decision.reason,
+            decision: decision.sequence,
+        };
+        match self {
+            Self::None => Ok(Outcome::NoTarget),
+            Self::Webhook(webhook) => webhook.post(&order, budget).await.map(|()| Outcome::Written),
+        }
+    }
+}
