@@ -1,0 +1,93 @@
+// Everything that is asked of the aggregator: JSON by fetch, and the stream of events.
+
+/** How far the server's clock is ahead of this machine's, in seconds. */
+let clockOffset = 0;
+
+/** Now, by the server's clock, in Unix seconds. */
+export const serverNow = () => Date.now() / 1000 + clockOffset;
+
+/** The `Date` header has whole seconds, so only a difference that cannot be rounding counts. */
+function learnClock(response) {
+  const date = Date.parse(response.headers.get("date") ?? "");
+  if (Number.isNaN(date)) return;
+  const offset = (date + 500 - Date.now()) / 1000;
+  clockOffset = Math.abs(offset) > 2 ? offset : 0;
+}
+
+async function getJson(path, signal) {
+  const response = await fetch(path, { signal, headers: { accept: "application/json" } });
+  learnClock(response);
+  if (!response.ok) {
+    const error = new Error(`${path} answered ${response.status}`);
+    error.status = response.status;
+    throw error;
+  }
+  return response.json();
+}
+
+const workloadPath = ({ namespace, name }) =>
+  `v1/workloads/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`;
+
+export const getWorkloads = async (signal) => (await getJson("v1/workloads", signal)).workloads;
+
+export const getHistory = (workload, tier, since, signal) =>
+  getJson(`${workloadPath(workload)}/history?tier=${tier}&since=${Math.floor(since)}`, signal);
+
+export const getForecast = (workload, signal) =>
+  getJson(`${workloadPath(workload)}/forecast`, signal);
+
+export const getDecisions = async (workload, limit, signal) =>
+  (await getJson(`${workloadPath(workload)}/decisions?limit=${limit}`, signal)).decisions;
+
+/** A tick is due each second; after this long without one the stream counts as lost. */
+const SILENCE_SECONDS = 5;
+const RETRY_SECONDS = [1, 1, 2, 3, 5];
+
+/**
+ * Listens to `/v1/events` and goes on trying when it is lost. `handlers` has `tick`, `decision`, and `state`, which
+ * is called with "connecting", "live" or "lost".
+ */
+export function listen(handlers) {
+  let source = null;
+  let attempts = 0;
+  let lastTick = performance.now();
+  let retry = null;
+
+  const connect = () => {
+    retry = null;
+    lastTick = performance.now();
+    source = new EventSource("v1/events");
+    source.addEventListener("tick", (event) => {
+      lastTick = performance.now();
+      attempts = 0;
+      handlers.state("live");
+      handlers.tick(JSON.parse(event.data));
+    });
+    source.addEventListener("decision", (event) => handlers.decision(JSON.parse(event.data)));
+    source.addEventListener("error", lose);
+  };
+
+  // The browser's own retries stop for good at an HTTP error, so ours replace them.
+  const lose = () => {
+    source?.close();
+    source = null;
+    if (retry !== null) return;
+    handlers.state("lost");
+    const seconds = RETRY_SECONDS[Math.min(attempts, RETRY_SECONDS.length - 1)];
+    attempts += 1;
+    retry = setTimeout(connect, seconds * 1000);
+  };
+
+  setInterval(() => {
+    if (source !== null && performance.now() - lastTick > SILENCE_SECONDS * 1000) lose();
+  }, 1000);
+  // A laptop that wakes up, or a network that comes back, need not wait for the timer.
+  addEventListener("online", () => {
+    if (retry === null) return;
+    clearTimeout(retry);
+    connect();
+  });
+
+  handlers.state("connecting");
+  connect();
+}

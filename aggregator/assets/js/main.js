@@ -1,0 +1,186 @@
+// The dashboard: takes the stream of events, and keeps the list and the chosen workload's page up to date.
+
+import * as api from "./api.js";
+import { h, setData, setHidden, setText } from "./dom.js";
+import { duration } from "./format.js";
+import { addressOf, readRoute } from "./route.js";
+import { healthOf, keyOf } from "./workload.js";
+import { WorkloadList } from "./workload-list.js";
+import { WorkloadPage } from "./workload-page.js";
+
+const element = (id) => document.getElementById(id);
+const main = element("main");
+
+let workloads = null;
+let route = readRoute();
+let page = null;
+let shown = null;
+let connection = "connecting";
+let lostAt = null;
+let lastTickAt = null;
+let ticks = 0;
+
+const list = new WorkloadList(element("sidebar"));
+
+const EXAMPLE = `workloads:
+  - namespace: shop
+    name: checkout
+    max_replicas: 20
+    objective: { latency: 250ms }
+    target_rps_per_replica: 30
+    actuator: none`;
+
+const states = {
+  loading: () => [h("p", {}, "Loading workloads…")],
+  empty: () => [
+    h("h1", {}, "No workloads yet"),
+    h("p", {}, "A workload appears here as soon as a proxy with the Foresail filter reports for it. To have Foresail decide for one, name it in the file that ", h("code", {}, "foresail serve --config"), " reads, and start it again:"),
+    h("pre", { tabindex: "0" }, EXAMPLE),
+    h("p", { class: "muted" }, "It starts in Shadow mode: every decision is shown here, and nothing is scaled until you say so."),
+  ],
+  unknown: () => [
+    h("h1", {}, `There is no workload ${keyOf(route)}`),
+    h("p", {}, "Choose one from the list. A new one appears with its first report."),
+  ],
+};
+
+function showState(name) {
+  const key = `${name} ${keyOf(route)}`;
+  if (shown === key) return;
+  shown = key;
+  page?.destroy();
+  page = null;
+  main.replaceChildren(h("section", { class: "state", dataset: { testid: `state-${name}` } }, states[name]()));
+}
+
+function render() {
+  if (workloads === null) {
+    showState("loading");
+    return;
+  }
+  const now = api.serverNow();
+  if (route.name === null && workloads.length > 0) {
+    const [first] = [...workloads].sort((a, b) => keyOf(a).localeCompare(keyOf(b), "en", { numeric: true }));
+    route = { ...route, namespace: first.namespace, name: first.name };
+    history.replaceState(null, "", addressOf(route));
+  }
+  const key = route.name === null ? null : keyOf(route);
+  list.update(workloads, key, route, now);
+  summarise(now);
+  const workload = workloads.find((one) => keyOf(one) === key);
+  if (workload === undefined) {
+    showState(workloads.length === 0 ? "empty" : "unknown");
+    return;
+  }
+  if (shown !== `workload ${key}`) {
+    shown = `workload ${key}`;
+    page?.destroy();
+    page = new WorkloadPage(route);
+    page.setConnected(connection === "live");
+    main.replaceChildren(page.element);
+    document.title = `${key} · Foresail`;
+  }
+  page.tick(workload);
+}
+
+function summarise(now) {
+  const counts = { met: 0, missed: 0, stale: 0 };
+  for (const workload of workloads) {
+    const { id } = healthOf(workload, now);
+    if (id in counts) counts[id] += 1;
+  }
+  const words = [`${workloads.length} ${workloads.length === 1 ? "workload" : "workloads"}`];
+  if (counts.met > 0) words.push(`${counts.met} within objective`);
+  if (counts.missed > 0) words.push(`${counts.missed} outside`);
+  if (counts.stale > 0) words.push(`${counts.stale} stale`);
+  setText(element("summary"), words.join(" · "));
+}
+
+function setConnection(state) {
+  if (state === connection) return;
+  const wasLost = lostAt !== null;
+  connection = state;
+  if (state === "lost" && lostAt === null) lostAt = Date.now();
+  if (state === "live") {
+    lostAt = null;
+    if (wasLost) page?.reconnected();
+  }
+  page?.setConnected(state === "live");
+  showConnection();
+}
+
+function showConnection() {
+  const lost = lostAt !== null;
+  setData(element("connection"), "state", lost ? "lost" : connection);
+  setText(element("connection-text"), lost ? "Connection lost" : connection === "live" ? "Live" : "Connecting");
+  const notice = element("connection-notice");
+  setHidden(notice, !lost);
+  if (lost) {
+    const since = (Date.now() - lostAt) / 1000;
+    setText(notice, `No connection to the aggregator for ${duration(since)}. What you see is the last that was heard; trying again by itself.`);
+  }
+}
+
+addEventListener("hashchange", () => {
+  const before = route;
+  route = readRoute();
+  const same = before.namespace === route.namespace && before.name === route.name;
+  if (same && page !== null && before.range !== route.range) {
+    page.setRange(route);
+    if (workloads !== null) list.update(workloads, keyOf(route), route, api.serverNow());
+  } else {
+    render();
+  }
+});
+
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) page?.redraw();
+});
+for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) {
+  matchMedia(query).addEventListener("change", () => page?.restyle());
+}
+
+setInterval(() => {
+  showConnection();
+  page?.age();
+}, 1000);
+
+api.listen({
+  state: setConnection,
+  tick(tick) {
+    ticks += 1;
+    lastTickAt = Date.now();
+    workloads = tick.workloads;
+    render();
+  },
+  decision({ namespace, name, decision }) {
+    if (page !== null && keyOf({ namespace, name }) === keyOf(route)) page.addDecision(decision);
+  },
+});
+
+// The first tick may be a second away; a page that is asked for now shows what there is now.
+render();
+api.getWorkloads().then(
+  (first) => {
+    workloads ??= first;
+    render();
+  },
+  () => {}, // The stream of events says that the aggregator is away, and goes on trying.
+);
+
+/** What a test or a curious person may look at; nothing here changes the page. */
+Object.defineProperty(window, "__foresail", {
+  value: Object.freeze({
+    get state() {
+      return {
+        connection,
+        ticks,
+        lastTickAt,
+        workloads: workloads?.length ?? null,
+        selected: route.name === null ? null : keyOf(route),
+        range: route.range.id,
+        series: page?.series.sizes ?? null,
+      };
+    },
+  }),
+});
