@@ -89,6 +89,8 @@ impl EnvoyBuilder {
             &serde_json::to_string_pretty(&self.bootstrap)?,
         )?;
         let address_file = directory.file(&format!("{}.admin", self.name));
+        // A proxy of the same name may have left its own there.
+        let _ = std::fs::remove_file(&address_file);
         let log = directory.file(&format!("{}.log", self.name));
         let mut process = Program::new(&self.name, &paths::envoy()?, &log)
             .arg("--config-path")

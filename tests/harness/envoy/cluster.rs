@@ -61,6 +61,18 @@ impl Cluster {
         self.set("typed_extension_protocol_options", json!({PROTOCOL: options}))
     }
 
+    /// Lets any number of requests wait, as Istio does; Envoy's own default is 1,024.
+    #[must_use]
+    pub fn unlimited(self) -> Self {
+        let most = u32::MAX;
+        self.set(
+            "circuit_breakers",
+            json!({"thresholds": [{
+                "max_connections": most, "max_pending_requests": most, "max_requests": most,
+            }]}),
+        )
+    }
+
     /// Sets a field of the cluster.
     #[must_use]
     pub fn set(mut self, field: &str, value: Value) -> Self {

@@ -1,0 +1,134 @@
+//! What the two runs came to, side by side.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use foresail_tests::{Results, paths};
+use serde_json::{Value, json};
+
+use crate::rules::OBJECTIVE;
+use crate::settings::Settings;
+
+/// Foresail may use at most this many times the replica-seconds of the threshold autoscaler.
+const COST_LIMIT: f64 = 1.15;
+
+/// The measures of one run.
+#[derive(Clone, Debug)]
+pub(crate) struct Score {
+    /// Who scaled.
+    pub(crate) name: &'static str,
+    /// The load's results.
+    pub(crate) results: Results,
+    /// Replica-seconds, starting and Ready.
+    pub(crate) replica_seconds: f64,
+    /// How often the number of replicas was changed.
+    pub(crate) scale_changes: u32,
+}
+
+impl Score {
+    fn share_within(&self) -> f64 {
+        self.results.within as f64 / (self.results.total() as f64).max(1.0)
+    }
+
+    fn to_json(&self) -> Value {
+        let milliseconds = |quantile| self.results.quantile(quantile).as_secs_f64() * 1e3;
+        let outcomes: serde_json::Map<String, Value> =
+            self.results.outcomes.iter().map(|(what, n)| (what.to_string(), (*n).into())).collect();
+        json!({
+            "requests": self.results.total(),
+            "within_objective": self.results.within,
+            "over_objective": self.results.over(),
+            "failed": self.results.failed(),
+            "share_within": self.share_within(),
+            "p50_ms": milliseconds(0.5),
+            "p95_ms": milliseconds(0.95),
+            "p99_ms": milliseconds(0.99),
+            "outcomes": outcomes,
+            "replica_seconds": self.replica_seconds,
+            "scale_changes": self.scale_changes,
+        })
+    }
+}
+
+/// Both runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Scorecard {
+    /// How the demo was played.
+    pub(crate) settings: Settings,
+    /// The run that Foresail scaled.
+    pub(crate) foresail: Score,
+    /// The run that the threshold autoscaler scaled.
+    pub(crate) threshold: Score,
+}
+
+impl Scorecard {
+    /// Foresail's requests over the objective and its replica-seconds, in parts of the other's.
+    fn ratios(&self) -> (Option<f64>, f64) {
+        let (over, other) = (self.foresail.results.over(), self.threshold.results.over());
+        let over = (other > 0).then(|| over as f64 / other as f64);
+        (over, self.foresail.replica_seconds / self.threshold.replica_seconds)
+    }
+
+    /// Whether Foresail had fewer requests over the objective, at no more than 1.15 times the cost.
+    pub(crate) fn is_better(&self) -> bool {
+        self.foresail.results.over() < self.threshold.results.over()
+            && self.ratios().1 <= COST_LIMIT
+    }
+
+    /// The table for the terminal.
+    pub(crate) fn table(&self) -> String {
+        let (one, other) = (&self.foresail, &self.threshold);
+        let mut table = String::new();
+        let mut row = |what: &str, show: &dyn Fn(&Score) -> String, ratio: Option<f64>| {
+            let ratio = ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}x"));
+            // Writing to a String cannot fail.
+            let _ = writeln!(table, "  {what:<32}{:>12}{:>12}{ratio:>10}", show(one), show(other));
+        };
+        row("", &|score| score.name.to_owned(), None);
+        row("requests", &|score| score.results.total().to_string(), None);
+        let within = format!("within the objective ({OBJECTIVE:?})");
+        row(&within, &|score| format!("{:.2} %", 100.0 * score.share_within()), None);
+        let (over, cost) = self.ratios();
+        row("over the objective", &|score| score.results.over().to_string(), over);
+        row("  of these, failed", &|score| score.results.failed().to_string(), None);
+        for quantile in [0.50, 0.95, 0.99] {
+            let show = |score: &Score| milliseconds(score.results.quantile(quantile));
+            row(&format!("latency p{:.0}", quantile * 100.0), &show, None);
+        }
+        row("replica-seconds", &|score| format!("{:.0}", score.replica_seconds), Some(cost));
+        row("scale changes", &|score| score.scale_changes.to_string(), None);
+        let verdict = if self.is_better() {
+            "Foresail: fewer requests over the objective"
+        } else {
+            "Not shown: fewer requests over the objective"
+        };
+        table + &format!("\n  {verdict}, at most {COST_LIMIT} times the replica-seconds.\n")
+    }
+
+    /// Writes it as JSON under Cargo's output directory.
+    pub(crate) fn write(&self) -> Result<PathBuf> {
+        let directory = paths::target().join("demo");
+        let path = directory.join("scorecard.json");
+        let (over, cost) = self.ratios();
+        let document = json!({
+            "day_seconds": self.settings.day.as_secs(),
+            "startup_seconds": self.settings.startup.as_secs(),
+            "objective_ms": OBJECTIVE.as_millis(),
+            "foresail": self.foresail.to_json(),
+            "threshold": self.threshold.to_json(),
+            "over_objective_ratio": over,
+            "replica_seconds_ratio": cost,
+            "is_better": self.is_better(),
+        });
+        std::fs::create_dir_all(&directory)
+            .and_then(|()| std::fs::write(&path, format!("{document:#}\n")))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    }
+}
+
+fn milliseconds(duration: Duration) -> String {
+    format!("{:.0} ms", duration.as_secs_f64() * 1e3)
+}
