@@ -156,7 +156,7 @@ export class TimeChart {
           ...shared,
           size: 56,
           gap: 6,
-          space: 34,
+          space: spec.whole ? 22 : 34,
           incrs: spec.whole ? [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000] : undefined,
           values: (_, splits) => splits.map((value) => spec.format(value)),
         },
@@ -195,6 +195,7 @@ export class TimeChart {
     const { ctx, bbox } = chart;
     const scale = devicePixelRatio;
     ctx.save();
+    ctx.textAlign = "left";
     ctx.font = `${11 * scale}px ${getComputedStyle(document.body).fontFamily}`;
     const line = (x0, y0, x1, y1, color, dash) => {
       ctx.beginPath();

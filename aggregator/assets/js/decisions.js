@@ -86,7 +86,7 @@ function direction(decision) {
   return decision.desired_replicas > current ? "up" : "down";
 }
 
-const WORDS = { up: "▲", down: "▼", same: "＝" };
+const WORDS = { up: "▲", down: "▼", same: "=" };
 const SPOKEN = { up: "raise", down: "lower", same: "keep" };
 
 class Row {

@@ -32,10 +32,11 @@ export function percent(ratio) {
   return `${value.toLocaleString("en", { maximumFractionDigits: digits })} %`;
 }
 
-/** A length of time in seconds: 4 s, 2 min 5 s, 3 h 10 min, 2 d 4 h. */
+/** A length of time in seconds: 75 s, 2 min 5 s, 3 h 10 min, 2 d 4 h. */
 export function duration(seconds) {
   if (!isNumber(seconds)) return MISSING;
   const whole = Math.max(0, Math.round(seconds));
+  if (whole < 120) return `${whole} s`;
   for (const [size, unit, next, nextUnit] of [
     [86400, "d", 3600, "h"],
     [3600, "h", 60, "min"],
@@ -45,7 +46,6 @@ export function duration(seconds) {
     const rest = Math.floor((whole % size) / next);
     return `${Math.floor(whole / size)} ${unit}${rest > 0 ? ` ${rest} ${nextUnit}` : ""}`;
   }
-  return `${whole} s`;
 }
 
 const clockFormat = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });

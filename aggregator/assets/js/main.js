@@ -182,5 +182,9 @@ Object.defineProperty(window, "__foresail", {
         series: page?.series.sizes ?? null,
       };
     },
+    /** A copy of the columns that the charts show. */
+    get drawn() {
+      return structuredClone(page?.drawn ?? null);
+    },
   }),
 });

@@ -28,6 +28,7 @@ export class WorkloadPage {
   #summaryDue = 0;
   #summaries = {};
   #connected = false;
+  #drawn = null;
 
   #title = h("h1", { class: "title" });
   #badges = {
@@ -83,6 +84,11 @@ export class WorkloadPage {
     return this.#series;
   }
 
+  /** The columns that the charts show. */
+  get drawn() {
+    return this.#drawn;
+  }
+
   setRange(route) {
     this.#route = route;
     this.#series.clear();
@@ -132,6 +138,7 @@ export class WorkloadPage {
     setData(this.element, "freshness", freshness);
     setHidden(this.#notice, freshness === "fresh" || freshness === "late");
     setText(this.#notice, this.#staleWords(freshness, age));
+    this.#notice.className = `notice ${freshness === "stale" ? "notice-bad" : "notice-warn"}`;
     if (!this.#connected) this.#draw();
   }
 
@@ -267,6 +274,7 @@ export class WorkloadPage {
     if (!this.#loaded || document.hidden) return;
     const now = api.serverNow();
     const columns = this.#series.columns(now, this.#route.range);
+    this.#drawn = columns;
     const { history, ahead, then, current } = columns;
     const of = (field) => ({ t: history.t, v: history[field] });
     this.#summarise(now);
