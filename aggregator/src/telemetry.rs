@@ -23,7 +23,7 @@ use ring::Ring;
 
 pub use proxies::{MAX_PROXIES, Proxy};
 pub use summary::Summary;
-pub use totals::Totals;
+pub use totals::{DirectionTotals, Totals};
 
 /// How long a window stays open for late frames.
 pub const LATE_LIMIT: Duration = Duration::from_secs(10);

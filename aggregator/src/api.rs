@@ -1,0 +1,116 @@
+//! Everything that is answered over HTTP: frames in, figures out.
+
+mod dashboard;
+mod decisions;
+mod events;
+mod frames;
+mod health;
+mod history;
+mod latency;
+mod metrics;
+mod state;
+mod view;
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::json;
+
+pub use events::{Events, MAX_SUBSCRIBERS};
+pub use frames::BODY_TIMEOUT;
+pub use state::{App, ConnectionCounters, Control, ControlCounters, ControlStatus};
+pub use view::{WorkloadView, live_views};
+
+use crate::ingest::Workload;
+
+/// The routes.
+pub fn router(app: Arc<App>) -> Router {
+    let workload = Router::new()
+        .route("/", get(view::detail))
+        .route("/history", get(history::history))
+        .route("/latency", get(latency::latency))
+        .route("/forecast", get(decisions::forecast))
+        .route("/decisions", get(decisions::decisions));
+    Router::new()
+        .route("/", get(dashboard::page))
+        .route("/assets/{*path}", get(dashboard::asset))
+        .route("/v1/frames", post(frames::post))
+        .route("/v1/workloads", get(view::list))
+        .nest("/v1/workloads/{namespace}/{name}", workload)
+        .route("/v1/events", get(events::subscribe))
+        .route("/metrics", get(metrics::metrics))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .fallback(|uri: Uri| async move { ApiError::NoSuchPath(uri.path().to_owned()) })
+        .method_not_allowed_fallback(|| async { ApiError::NoSuchMethod })
+        .with_state(app)
+}
+
+/// Why a request has no other answer; shown as `{"error": …}`.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// No such resource.
+    #[error("there is nothing at {0}")]
+    NoSuchPath(String),
+    /// The resource exists and takes another method.
+    #[error("this address takes another method")]
+    NoSuchMethod,
+    /// No frame of this workload was ever seen, and it is not configured.
+    #[error("no workload {namespace}/{name} is known")]
+    NoSuchWorkload {
+        /// As asked for.
+        namespace: String,
+        /// As asked for.
+        name: String,
+    },
+    /// A query parameter cannot be read.
+    #[error("`{parameter}` must be {valid}")]
+    BadParameter {
+        /// Its name.
+        parameter: &'static str,
+        /// What is valid.
+        valid: &'static str,
+    },
+    /// The store cannot be read now.
+    #[error("the state cannot be read")]
+    Store(#[from] crate::store::StoreError),
+    /// As many listeners as are served listen already.
+    #[error("{MAX_SUBSCRIBERS} listeners are connected already")]
+    TooManyListeners,
+    /// The answer could not be put together; this is a bug.
+    #[error("the answer could not be put together")]
+    Internal,
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = match &self {
+            Self::NoSuchPath(_) | Self::NoSuchWorkload { .. } => StatusCode::NOT_FOUND,
+            Self::NoSuchMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Self::BadParameter { .. } => StatusCode::BAD_REQUEST,
+            Self::Store(_) | Self::TooManyListeners => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        if let Self::Store(error) = &self {
+            let cause = error as &dyn std::error::Error;
+            tracing::warn!(cause, "a request needs the store, which cannot be read");
+        }
+        let headers = [(header::CACHE_CONTROL, "no-store")];
+        (status, headers, Json(json!({"error": self.to_string()}))).into_response()
+    }
+}
+
+/// The workload that a path names.
+fn find(app: &App, Path((namespace, name)): Path<(String, String)>) -> Result<Arc<Workload>, ApiError> {
+    app.ingest
+        .workloads()
+        .get(&namespace, &name)
+        .ok_or(ApiError::NoSuchWorkload { namespace, name })
+}
+
+/// What every handler is given.
+type Shared = State<Arc<App>>;

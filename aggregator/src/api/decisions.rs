@@ -1,0 +1,78 @@
+//! Decisions and the forecast behind the next one, as JSON.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::{ApiError, Shared, find};
+use crate::store::DECISIONS_KEPT;
+
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    limit: Option<u64>,
+}
+
+/// `GET …/decisions?limit=50`, newest first.
+pub(super) async fn decisions(
+    State(app): Shared,
+    path: Path<(String, String)>,
+    Query(asked): Query<Asked>,
+) -> Result<Json<Value>, ApiError> {
+    let workload = find(&app, path)?;
+    let limit = asked.limit.unwrap_or(50).min(DECISIONS_KEPT);
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let store = app.ingest.store().clone();
+    // Reading a file may block, and a worker thread must not.
+    let read = tokio::task::spawn_blocking(move || store.decisions(workload.id, limit));
+    let decisions = read.await.map_err(|_| ApiError::Internal)??;
+    Ok(Json(json!({"decisions": decisions})))
+}
+
+#[derive(Serialize)]
+struct ForecastView {
+    model: Option<String>,
+    issued_at: Option<f64>,
+    points: Vec<PointView>,
+    scores: Map<String, Value>,
+}
+
+#[derive(Serialize)]
+struct PointView {
+    t: f64,
+    point: f64,
+    lower: f64,
+    upper: f64,
+}
+
+/// `GET …/forecast`; without a forecast `model` is null and there are no points.
+pub(super) async fn forecast(
+    State(app): Shared,
+    path: Path<(String, String)>,
+) -> Result<Json<impl Serialize>, ApiError> {
+    let workload = find(&app, path)?;
+    let control = app.controls.get(&workload.key).map(Arc::as_ref);
+    let curve = control.and_then(|control| control.status().forecast);
+    Ok(Json(match curve {
+        None => {
+            ForecastView { model: None, issued_at: None, points: Vec::new(), scores: Map::new() }
+        }
+        Some(curve) => ForecastView {
+            issued_at: Some(curve.issued_at.as_secs_f64()),
+            points: curve
+                .points
+                .iter()
+                .map(|point| PointView {
+                    t: point.at.as_secs_f64(),
+                    point: point.point.get(),
+                    lower: point.lower.get(),
+                    upper: point.upper.get(),
+                })
+                .collect(),
+            scores: curve.scores.iter().map(|(name, loss)| (name.clone(), json!(loss))).collect(),
+            model: Some(curve.model),
+        },
+    }))
+}

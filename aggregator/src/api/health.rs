@@ -1,0 +1,39 @@
+//! Whether the process works, and whether it should be sent frames.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use super::Shared;
+use crate::clock;
+
+/// Without progress for so long the ingest thread is taken for stuck.
+const STUCK_AFTER: Duration = Duration::from_secs(10);
+
+fn answer(works: bool, body: Value) -> (StatusCode, Json<Value>) {
+    (if works { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(body))
+}
+
+/// `GET /healthz`: 503 when only a restart helps.
+pub(super) async fn healthz(State(app): Shared) -> (StatusCode, Json<Value>) {
+    let now = clock::now();
+    let ingest = now.since(app.ingest.alive_at()) < STUCK_AFTER;
+    let stuck: Vec<_> = app
+        .controls
+        .iter()
+        .filter(|(_, control)| !control.is_alive(now))
+        .map(|(key, _)| key.to_string())
+        .collect();
+    let works = ingest && stuck.is_empty();
+    answer(works, json!({"ingest": ingest, "stuck_control_loops": stuck}))
+}
+
+/// `GET /readyz`: 503 while frames would be refused.
+pub(super) async fn readyz(State(app): Shared) -> (StatusCode, Json<Value>) {
+    let store = app.ingest.store().is_healthy();
+    let draining = app.ingest.is_draining();
+    answer(store && !draining, json!({"store": store, "draining": draining}))
+}

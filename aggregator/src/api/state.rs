@@ -1,0 +1,143 @@
+//! What the handlers look at: written by ingest and the control loops, read here.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Events;
+use crate::actuate::Actuation;
+use crate::config::WorkloadConfig;
+use crate::forecast::Curve;
+use crate::ingest::Ingest;
+use crate::journal::Decision;
+use crate::telemetry::ReplicaStatus;
+use crate::units::{Timestamp, WorkloadKey};
+
+/// The running aggregator.
+#[derive(Debug)]
+pub struct App {
+    /// Frames go here; workloads are found here.
+    pub ingest: Arc<Ingest>,
+    /// The workloads that are decided for.
+    pub controls: BTreeMap<WorkloadKey, Arc<Control>>,
+    /// Who listens to `/v1/events`.
+    pub events: Events,
+    /// What became of connections.
+    pub connections: ConnectionCounters,
+    /// Bytes of request bodies that are being read.
+    pub(super) body_bytes: AtomicUsize,
+}
+
+impl App {
+    /// Puts the parts together.
+    pub fn new(ingest: Arc<Ingest>, controls: BTreeMap<WorkloadKey, Arc<Control>>) -> Self {
+        Self {
+            ingest,
+            controls,
+            events: Events::default(),
+            connections: ConnectionCounters::default(),
+            body_bytes: AtomicUsize::new(0),
+        }
+    }
+}
+
+/// What became of connections since the process started.
+#[derive(Debug, Default)]
+pub struct ConnectionCounters {
+    /// Open now.
+    pub open: AtomicU64,
+    /// Accepted.
+    pub accepted: AtomicU64,
+    /// Closed because no request had come in time, or because newer ones needed the place.
+    pub half_open: AtomicU64,
+    /// Closed at once because as many as may be were open.
+    pub refused: AtomicU64,
+}
+
+/// One workload that is decided for: what its control loop last saw and did.
+#[derive(Debug)]
+pub struct Control {
+    /// Its settings.
+    pub config: WorkloadConfig,
+    /// Counts since the process started.
+    pub counters: ControlCounters,
+    status: Mutex<ControlStatus>,
+    alive_until: AtomicU64,
+}
+
+/// See [`Control::status`].
+#[derive(Clone, Debug, Default)]
+pub struct ControlStatus {
+    /// Replica counts at the last decision; `None` when the source did not tell.
+    pub replicas: Option<ReplicaStatus>,
+    /// The last decision, also of before a restart.
+    pub decision: Option<Decision>,
+    /// The newest forecast.
+    pub forecast: Option<Curve>,
+    /// The last write.
+    pub actuation: Option<Actuation>,
+}
+
+/// Counts of one control loop.
+#[derive(Debug, Default)]
+pub struct ControlCounters {
+    /// Decisions made.
+    pub decisions: AtomicU64,
+    /// Decisions that were not on disk when they were acted on.
+    pub unrecorded: AtomicU64,
+    /// Steps that took longer than their deadline or panicked.
+    pub failed_steps: AtomicU64,
+    /// Fits that panicked.
+    pub failed_refits: AtomicU64,
+    /// Polls of the source, by error kind; `ok` for those that worked.
+    pub polls: Mutex<BTreeMap<&'static str, u64>>,
+    /// Writes, by error kind; `ok`, `shadow` or `no_target` for those without error.
+    pub writes: Mutex<BTreeMap<&'static str, u64>>,
+    /// How often each guard bound.
+    pub guards: Mutex<BTreeMap<String, u64>>,
+}
+
+impl ControlCounters {
+    /// Adds one to a count by label.
+    pub fn add<K: Ord>(counts: &Mutex<BTreeMap<K, u64>>, label: K) {
+        *counts.lock().unwrap_or_else(PoisonError::into_inner).entry(label).or_default() += 1;
+    }
+
+    /// Counts by label.
+    pub fn read<K: Ord + Clone>(counts: &Mutex<BTreeMap<K, u64>>) -> BTreeMap<K, u64> {
+        counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Control {
+    /// Begins with what was stored.
+    pub fn new(config: WorkloadConfig, decision: Option<Decision>) -> Self {
+        let status = ControlStatus { decision, ..ControlStatus::default() };
+        Self {
+            config,
+            counters: ControlCounters::default(),
+            status: Mutex::new(status),
+            alive_until: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    /// What the control loop last saw and did.
+    pub fn status(&self) -> ControlStatus {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes the status.
+    pub fn update(&self, change: impl FnOnce(&mut ControlStatus)) {
+        change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Promises that the loop will have made progress by then.
+    pub fn promise(&self, by: Timestamp) {
+        self.alive_until.store(by.as_micros(), Ordering::Relaxed);
+    }
+
+    /// Whether the last promise is kept so far.
+    pub fn is_alive(&self, now: Timestamp) -> bool {
+        now.as_micros() <= self.alive_until.load(Ordering::Relaxed)
+    }
+}
