@@ -78,19 +78,18 @@ impl Foresail {
 }
 
 fn read_decision(answer: &Value) -> Option<View> {
-    let list = answer.as_array().or_else(|| answer.get("decisions")?.as_array())?;
-    let number = |value: &Value| value.as_u64().unwrap_or(0);
-    let last = list.iter().max_by_key(|decision| decision.get("sequence").map_or(0, number))?;
+    let last = answer.get("decisions")?.as_array()?.first()?;
     let forecast = last.get("forecast").and_then(|forecast| {
         Some((forecast.get("point")?.as_f64()?, forecast.get("upper")?.as_f64()?))
     });
-    let reason = last.get("reason").and_then(Value::as_str).map(str::to_owned);
-    Some(View { forecast, decision: reason })
+    let desired = last.get("desired_replicas")?.as_u64()?;
+    let reason = last.get("reason")?.as_str()?;
+    Some(View { forecast, decision: Some(format!("{desired}: {reason}")) })
 }
 
 /// The filter as a sidecar loads it.
 pub(crate) fn filter() -> Result<WasmFilter> {
-    Ok(WasmFilter::new(&paths::wasm()?, &json!({"aggregator_cluster": "foresail"})))
+    Ok(WasmFilter::new(&paths::wasm()?, &json!({"cluster": "foresail"})))
 }
 
 /// Where the aggregator will listen.

@@ -18,6 +18,7 @@ then, with the same arrivals, by a threshold autoscaler.
     DEMO_STARTUP_SECONDS=15   time from the start of a replica until it is Ready
     DEMO_CHECK=1              like --check: fail unless Foresail has fewer requests over the
                               objective and at most 1.15 times the replica-seconds
+    DEMO_SCORECARD=FILE       where the scorecard goes as JSON (target/demo/scorecard.json)
     HEADLESS=1                one plain line every 5 s, and exit after the scorecard
 ";
 
