@@ -1,0 +1,66 @@
+//! Whose requests these are: from the configuration, else from what the proxy knows of itself.
+
+use foresail_wire::{Identity, Text};
+
+use crate::config::{GivenIdentity, Problem};
+
+/// What a proxy may know about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum NodeFact {
+    /// Istio's node metadata `NAMESPACE`.
+    Namespace,
+    /// Istio's node metadata `WORKLOAD_NAME`.
+    WorkloadName,
+    /// Istio's node metadata `NAME`: the pod.
+    Name,
+    /// Istio's label `service.istio.io/canonical-revision`.
+    CanonicalRevision,
+    /// `node.cluster` of any Envoy (`--service-cluster`).
+    Cluster,
+    /// `node.id` of any Envoy (`--service-node`).
+    Id,
+}
+
+impl NodeFact {
+    /// Path of the proxy's property.
+    pub const fn property(self) -> &'static [&'static str] {
+        match self {
+            Self::Namespace => &["node", "metadata", "NAMESPACE"],
+            Self::WorkloadName => &["node", "metadata", "WORKLOAD_NAME"],
+            Self::Name => &["node", "metadata", "NAME"],
+            Self::CanonicalRevision => {
+                &["node", "metadata", "LABELS", "service.istio.io/canonical-revision"]
+            }
+            Self::Cluster => &["node", "cluster"],
+            Self::Id => &["node", "id"],
+        }
+    }
+}
+
+/// Completes what the configuration gives with what the proxy knows.
+///
+/// # Errors
+/// The one problem there can be: nobody names the workload.
+pub fn resolve(
+    given: &GivenIdentity,
+    mut node: impl FnMut(NodeFact) -> Option<String>,
+) -> Result<Identity<'static>, Problem> {
+    let mut first = |given: &Option<String>, facts: &[NodeFact]| {
+        let found = given.clone().or_else(|| {
+            facts.iter().find_map(|fact| node(*fact).filter(|value| !value.is_empty()))
+        });
+        found.map(Text::truncated)
+    };
+    let workload = first(&given.workload, &[NodeFact::WorkloadName, NodeFact::Cluster]);
+    Ok(Identity {
+        namespace: first(&given.namespace, &[NodeFact::Namespace])
+            .unwrap_or_else(|| Text::truncated("default")),
+        workload: workload.ok_or_else(|| Problem {
+            key: "identity.workload".to_owned(),
+            value: "nothing".to_owned(),
+            remedy: "name it, or give the proxy node metadata WORKLOAD_NAME or a node cluster",
+        })?,
+        pod: first(&given.pod, &[NodeFact::Name, NodeFact::Id]).unwrap_or_default(),
+        revision: first(&given.revision, &[NodeFact::CanonicalRevision]).unwrap_or_default(),
+    })
+}

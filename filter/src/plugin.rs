@@ -1,0 +1,344 @@
+//! All that a VM knows: its listeners, its requests in flight, its counts and what is to be sent.
+//!
+//! Several root contexts may share a VM (Istio puts the same plugin on inbound and outbound
+//! listeners). They share identity, windows and outbox, those of the newest configuration; each
+//! has its own direction and route labels.
+
+use std::time::Duration;
+
+use foresail_wire::{Direction, Frame, Health, Identity, SeriesKey, Text};
+
+use crate::config::{Aggregator, Config};
+use crate::live::LiveRequests;
+use crate::outbox::{Notice, Outbox};
+use crate::recorder::{Recorder, SeriesIndex};
+use crate::request::{Request, observe};
+use crate::routes::{RouteLabels, Template, label, service_of_cluster};
+use crate::windows::WindowClock;
+
+/// The most root contexts that are kept. A proxy makes one for each listener and configuration.
+const MAX_ROOTS: usize = 64;
+
+/// Place of a root context in its VM.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RootIndex(u16);
+
+/// The state of a VM.
+#[derive(Debug)]
+pub struct Plugin {
+    instance: u64,
+    roots: Vec<Root>,
+    next_root: usize,
+    reporting: Option<Reporting>,
+    live: LiveRequests,
+    /// Requests in flight that [`LiveRequests`] had no room for, and where the last one came from.
+    crowd: u32,
+    crowd_root: RootIndex,
+    recorder: Recorder,
+    last: LastSeries,
+    outbox: Outbox,
+    unreadable: u64,
+}
+
+/// What all root contexts share.
+#[derive(Debug)]
+struct Reporting {
+    identity: Identity<'static>,
+    aggregator: Aggregator,
+    clock: WindowClock,
+}
+
+#[derive(Debug)]
+struct Root {
+    id: u32,
+    /// `None` while its configuration is wrong: then its requests are not counted.
+    active: Option<Labels>,
+}
+
+/// How the requests of a root context are told apart.
+#[derive(Debug)]
+struct Labels {
+    direction: Direction,
+    routes: RouteLabels,
+    grpc_streams: Vec<Template>,
+    /// The series without destination and route.
+    plain: Option<(u32, SeriesIndex)>,
+}
+
+/// The series of the request before: most requests have the same.
+#[derive(Debug, Default)]
+struct LastSeries {
+    root: RootIndex,
+    cluster: String,
+    route: String,
+    index: Option<(u32, SeriesIndex)>,
+}
+
+impl Plugin {
+    /// A VM that counts nothing yet. `instance` must be random.
+    pub fn new(instance: u64) -> Self {
+        Self {
+            instance,
+            roots: Vec::new(),
+            next_root: 0,
+            reporting: None,
+            live: LiveRequests::default(),
+            crowd: 0,
+            crowd_root: RootIndex::default(),
+            recorder: Recorder::new(foresail_wire::Digits::DEFAULT),
+            last: LastSeries::default(),
+            outbox: Outbox::default(),
+            unreadable: 0,
+        }
+    }
+
+    /// Takes the configuration of a root context.
+    pub fn configure(
+        &mut self,
+        root_id: u32,
+        config: Config,
+        direction: Direction,
+        identity: Identity<'static>,
+        now_micros: u64,
+    ) {
+        match &mut self.reporting {
+            Some(reporting) => {
+                reporting.identity = identity;
+                reporting.aggregator = config.aggregator;
+                reporting.clock.set_interval(config.report_interval);
+            }
+            None => {
+                self.reporting = Some(Reporting {
+                    identity,
+                    aggregator: config.aggregator,
+                    clock: WindowClock::new(config.report_interval, now_micros),
+                });
+            }
+        }
+        self.recorder.set_digits(config.digits);
+        let labels = Labels {
+            direction,
+            routes: config.routes,
+            grpc_streams: config.grpc_streams,
+            plain: None,
+        };
+        self.last.index = None;
+        self.set_root(Root { id: root_id, active: Some(labels) });
+    }
+
+    /// Stops counting the requests of a root context whose configuration is wrong.
+    pub fn refuse(&mut self, root_id: u32) {
+        self.set_root(Root { id: root_id, active: None });
+    }
+
+    fn set_root(&mut self, root: Root) {
+        let known = self.roots.iter().position(|known| known.id == root.id);
+        if known.is_none() && self.roots.len() < MAX_ROOTS {
+            self.roots.push(root);
+            return;
+        }
+        let at = known.unwrap_or_else(|| {
+            let oldest = self.next_root;
+            self.next_root = (oldest + 1) % MAX_ROOTS;
+            oldest
+        });
+        if let Some(slot) = self.roots.get_mut(at) {
+            *slot = root;
+        }
+    }
+
+    /// A request has begun.
+    #[inline]
+    pub fn begin(&mut self, context_id: u32, root_id: u32) {
+        let Some(at) = self.roots.iter().position(|root| root.id == root_id) else { return };
+        if self.roots.get(at).is_none_or(|root| root.active.is_none()) {
+            return;
+        }
+        // At most `MAX_ROOTS`, so it always fits.
+        let root = RootIndex(u16::try_from(at).unwrap_or_default());
+        if !self.live.insert(context_id, root) {
+            self.crowd = self.crowd.saturating_add(1);
+            self.crowd_root = root;
+        }
+    }
+
+    /// A request has finished.
+    #[inline]
+    pub fn finish(&mut self, context_id: u32, request: &mut impl Request) {
+        let (root, credited_micros) = match self.live.remove(context_id) {
+            Some(live) => (live.root, live.credited_micros),
+            None if self.crowd > 0 => {
+                self.crowd -= 1;
+                (self.crowd_root, 0)
+            }
+            None => return,
+        };
+        let Some(Root { active: Some(labels), .. }) = self.roots.get_mut(usize::from(root.0)) else {
+            return;
+        };
+        let Some(seen) = observe(request, &labels.grpc_streams) else {
+            self.unreadable = self.unreadable.saturating_add(1);
+            return;
+        };
+        let at = if labels.is_plain() {
+            labels.plain_series(&mut self.recorder)
+        } else {
+            self.last.series(root, labels, request, &mut self.recorder)
+        };
+        self.recorder.record(at, &seen, credited_micros);
+    }
+
+    /// Ends the window if its time has come, and says when to look again. `None` when no root
+    /// context has a valid configuration.
+    pub fn tick(&mut self, now_micros: u64) -> Option<Duration> {
+        let reporting = self.reporting.as_mut()?;
+        if let Some(window) = reporting.clock.close(now_micros) {
+            let length = window.end_micros - window.start_micros;
+            credit_live(
+                &mut self.live,
+                &mut self.roots,
+                &mut self.recorder,
+                (self.crowd_root, self.crowd),
+                length,
+            );
+            self.outbox.push(Frame {
+                identity: reporting.identity.clone(),
+                instance: self.instance,
+                sequence: 0,
+                window,
+                sent_at_micros: 0,
+                health: Health::default(),
+                series: self.recorder.close(),
+            });
+        }
+        Some(reporting.clock.until_close(now_micros))
+    }
+
+    /// The bytes to send now, if any, and where; [`Plugin::sent`] must follow.
+    pub fn next_frame(&mut self, now_micros: u64) -> Option<(Vec<u8>, &Aggregator)> {
+        let reporting = self.reporting.as_ref()?;
+        let health = Health {
+            overflowed: self.recorder.overflowed(),
+            unreadable: self.unreadable,
+            ..Health::default()
+        };
+        self.outbox.next(now_micros, health).map(|bytes| (bytes, &reporting.aggregator))
+    }
+
+    /// Says whether the proxy took what [`Plugin::next_frame`] gave.
+    pub fn sent(&mut self, token: Option<u32>, now_micros: u64) -> Option<Notice> {
+        let timeout = self.reporting.as_ref()?.aggregator.timeout;
+        self.outbox.sent(token, timeout, now_micros)
+    }
+
+    /// Takes the aggregator's answer; `None` when there was none.
+    pub fn answered(&mut self, token: u32, status: Option<u16>, now_micros: u64) -> Option<Notice> {
+        self.outbox.answered(token, status, now_micros)
+    }
+}
+
+impl Labels {
+    /// Whether all its requests belong to one series.
+    #[inline]
+    fn is_plain(&self) -> bool {
+        self.direction == Direction::Inbound && self.routes == RouteLabels::Off
+    }
+
+    /// The series without destination and route.
+    #[inline]
+    fn plain_series(&mut self, recorder: &mut Recorder) -> SeriesIndex {
+        match self.plain {
+            Some((epoch, at)) if epoch == recorder.epoch() => at,
+            _ => {
+                let key = SeriesKey { direction: self.direction, ..SeriesKey::default() };
+                let at = recorder.index_of(&key);
+                self.plain = Some((recorder.epoch(), at));
+                at
+            }
+        }
+    }
+}
+
+impl LastSeries {
+    /// The series of a request whose labels have to be asked for.
+    fn series(
+        &mut self,
+        root: RootIndex,
+        labels: &Labels,
+        request: &mut impl Request,
+        recorder: &mut Recorder,
+    ) -> SeriesIndex {
+        let mut same = self.root == root;
+        self.root = root;
+        if labels.direction == Direction::Outbound {
+            same &= request.with_cluster(|cluster| keep(&mut self.cluster, cluster));
+        } else {
+            self.cluster.clear();
+        }
+        match &labels.routes {
+            RouteLabels::Off => self.route.clear(),
+            RouteLabels::Name => {
+                same &= request.with_route_name(|name| keep(&mut self.route, name));
+            }
+            RouteLabels::Path(templates) => {
+                same &= request.with_path(|path| keep(&mut self.route, label(templates, path)));
+            }
+        }
+        match self.index {
+            Some((epoch, at)) if same && epoch == recorder.epoch() => at,
+            _ => {
+                let at = recorder.index_of(&SeriesKey {
+                    direction: labels.direction,
+                    destination: Text::truncated(service_of_cluster(&self.cluster)),
+                    route: Text::truncated(self.route.as_str()),
+                });
+                self.index = Some((recorder.epoch(), at));
+                at
+            }
+        }
+    }
+}
+
+/// Whether `kept` is `text` already; it is afterwards.
+fn keep(kept: &mut String, text: &str) -> bool {
+    let same = kept == text;
+    if !same {
+        kept.clear();
+        kept.push_str(text);
+    }
+    same
+}
+
+/// Counts the in-flight time of requests that the closing window leaves in flight: a whole window,
+/// or half of one for those that began in it, whose start nobody wrote down. What that is off by
+/// is put right when they finish.
+///
+/// Which series such a request will belong to is known only if it can belong to no other than the
+/// plain one; all others stand in the plain series of their direction until they finish.
+fn credit_live(
+    live: &mut LiveRequests,
+    roots: &mut [Root],
+    recorder: &mut Recorder,
+    (crowd_root, crowd): (RootIndex, u32),
+    window_micros: u64,
+) {
+    let mut credits = vec![(0_u32, 0_u64); roots.len()];
+    for request in live.iter_mut() {
+        let began_here = request.credited_micros == 0;
+        let micros = if began_here { (window_micros / 2).max(1) } else { window_micros };
+        request.credited_micros = request.credited_micros.saturating_add(micros);
+        if let Some(credit) = credits.get_mut(usize::from(request.root.0)) {
+            credit.0 = credit.0.saturating_add(1);
+            credit.1 = credit.1.saturating_add(micros);
+        }
+    }
+    if let Some(credit) = credits.get_mut(usize::from(crowd_root.0)) {
+        credit.0 = credit.0.saturating_add(crowd);
+    }
+    for (root, (in_flight, micros)) in roots.iter_mut().zip(credits) {
+        if let (1.., Some(labels)) = (in_flight, &mut root.active) {
+            let at = labels.plain_series(recorder);
+            recorder.credit(at, in_flight, micros);
+        }
+    }
+}
