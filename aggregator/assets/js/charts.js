@@ -145,7 +145,7 @@ export class TimeChart {
         sync: { key: SYNC_KEY, setSeries: false },
         points: { size: 6 },
       },
-      padding: [10, 12, 0, 0],
+      padding: [10, 26, 0, 0],
       scales: {
         x: { time: true },
         y: { range: (_, low, high) => this.#rangeOf(low, high) },

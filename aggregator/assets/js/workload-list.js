@@ -2,7 +2,7 @@
 
 import { h, setAttribute, setData, setHidden, setText } from "./dom.js";
 import { rps } from "./format.js";
-import { healthOf, keyOf } from "./workload.js";
+import { healthOf, keyOf, modeOf } from "./workload.js";
 import { addressOf } from "./route.js";
 
 /** A search field helps only when there is something to search. */
@@ -78,7 +78,7 @@ class ListRow {
     setAttribute(this.#health, "aria-label", health.words);
     setAttribute(this.#health, "title", health.words);
     setText(this.#rps, `${rps(workload.rps)}/s`);
-    setText(this.#mode, workload.mode ?? "Watched");
+    setText(this.#mode, modeOf(workload).name);
     setAttribute(this.link, "href", addressOf({ ...route, ...workload }));
     if (selected) setAttribute(this.link, "aria-current", "page");
     else this.link.removeAttribute("aria-current");

@@ -8,7 +8,7 @@ import { clock, count, duration, latency, MISSING, percent, quantile, rps } from
 import { HistoryTable } from "./history-table.js";
 import { addressOf } from "./route.js";
 import { RANGES, Series } from "./series.js";
-import { ageOf, freshnessOf, keyOf, STALE_SECONDS } from "./workload.js";
+import { ageOf, freshnessOf, keyOf, modeOf, STALE_SECONDS } from "./workload.js";
 
 const DECISIONS_READ = 200;
 /** A forecast is read again with each decision, and this often in any case. */
@@ -231,9 +231,7 @@ export class WorkloadPage {
     }
     setData(this.element, "newest", workload.newest ?? "");
 
-    const mode = workload.mode ?? "watched";
-    const { words, look } = MODES[mode.toLowerCase()] ?? { words: mode, look: "" };
-    this.#badges.mode.show(mode, words, look);
+    this.#badges.mode.show(workload.mode, modeOf(workload).words, workload.mode === "active" ? "accent" : "");
     this.#showObjective();
     const coverageLook = workload.coverage === null ? "" : workload.coverage < 0.8 ? "warn" : "good";
     this.#badges.coverage.show(workload.coverage, percent(workload.coverage), coverageLook);
@@ -331,12 +329,6 @@ export class WorkloadPage {
 }
 
 const AGE_LOOKS = { fresh: "good", late: "warn", stale: "bad", none: "" };
-
-const MODES = {
-  shadow: { words: "Shadow: decides, does not scale", look: "" },
-  active: { words: "Active: scales", look: "accent" },
-  watched: { words: "Watched: not in the configuration", look: "" },
-};
 
 function badge(id, label) {
   const value = h("dd", { dataset: { testid: `badge-${id}` } });

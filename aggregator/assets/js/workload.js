@@ -8,6 +8,16 @@ export const STALE_SECONDS = 30;
 /** Reports come each second; a few missing ones are worth a look. */
 const LATE_SECONDS = 10;
 
+const MODES = {
+  shadow: { name: "Shadow", words: "Shadow: decides, does not scale" },
+  active: { name: "Active", words: "Active: scales" },
+};
+
+const WATCHED = { name: "Watched", words: "Watched: not in the configuration" };
+
+/** A workload that sends frames without being configured has no mode. */
+export const modeOf = ({ mode }) => MODES[mode] ?? WATCHED;
+
 export const keyOf = ({ namespace, name }) => `${namespace}/${name}`;
 
 /** Seconds since the newest data, or null when there never was any. */
