@@ -14,7 +14,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rustix::process::Signal;
 use serde_json::{Value, json};
 
 pub use admin::Admin;
@@ -166,7 +165,6 @@ impl Envoy {
 
     /// Ends it with SIGTERM, so that it writes its access logs out, and waits until it is gone.
     pub async fn stop(&mut self) -> Result<()> {
-        self.process.signal(Signal::TERM)?;
         self.process.stop(Duration::from_secs(10)).await.map(drop)
     }
 }
