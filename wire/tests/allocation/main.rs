@@ -3,19 +3,16 @@
 //! Counted is every byte that is requested while decoding, whether or not it is given back: a bound
 //! on the total, and so on the peak.
 
-#![expect(unsafe_code, reason = "only an allocator can count what is allocated")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "the figures are shown with --nocapture")]
 #![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-// Each module is shared with the other tests, which use all of it.
+mod counting;
+// Each module below is shared with the other tests, which use all of it.
 #[path = "../suite/samples.rs"]
 mod samples;
 #[path = "../suite/written.rs"]
 mod written;
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 
 use foresail_wire::{Digits, MAX_FRAME_BYTES, MAX_SERIES, bucket_count, decode};
 use proptest::prelude::*;
@@ -26,48 +23,9 @@ use written::{Writer, varint};
 const PER_BYTE: usize = 64;
 const BESIDE: usize = 64 * 1024;
 
-thread_local! {
-    static REQUESTED: Cell<usize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn count(bytes: usize) {
-    // A thread that ends has no counter any more, and decodes nothing.
-    let _ = REQUESTED.try_with(|requested| requested.set(requested.get() + bytes));
-}
-
-// SAFETY: every call goes to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size());
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count(layout.size());
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    /// Growing counts as a request for the whole new size.
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size);
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
 /// Bytes requested to decode these, and whether they are a frame.
 fn requested(bytes: &[u8]) -> (usize, bool) {
-    let before = REQUESTED.get();
-    let accepted = decode(bytes).is_ok();
-    (REQUESTED.get() - before, accepted)
+    counting::requested_by(|| decode(bytes).is_ok())
 }
 
 #[track_caller]
@@ -103,9 +61,8 @@ fn packed(digits: u8, buckets: usize) -> Vec<u8> {
 
 #[test]
 fn the_counter_counts() {
-    let before = REQUESTED.get();
-    drop(std::hint::black_box(Vec::<u8>::with_capacity(12_345)));
-    assert_eq!(REQUESTED.get() - before, 12_345);
+    let make = || drop(std::hint::black_box(Vec::<u8>::with_capacity(12_345)));
+    assert_eq!(counting::requested_by(make).0, 12_345);
 }
 
 #[test]
