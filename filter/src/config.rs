@@ -156,15 +156,14 @@ impl Reader {
             within(duration(value)?, TIMEOUT_RANGE)
         });
         let identity = self.identity();
-        let direction =
-            self.take("direction", "it must be auto, inbound or outbound", |value| match value
-                .as_str()?
-            {
+        let direction = self.take("direction", "it must be auto, inbound or outbound", |value| {
+            match value.as_str()? {
                 "auto" => Some(None),
                 "inbound" => Some(Some(Direction::Inbound)),
                 "outbound" => Some(Some(Direction::Outbound)),
                 _ => None,
-            });
+            }
+        });
         let digits = self.take("quantile_digits", "it must be 1, 2 or 3", digits);
         let routes = self.routes();
         let grpc_streams = self.take(
@@ -321,7 +320,8 @@ fn duration(value: &Value) -> Option<Duration> {
     if !(is_number(whole) && is_number(fraction)) {
         return None;
     }
-    let thousandths: u64 = fraction.chars().chain("000".chars()).take(3).collect::<String>().parse().ok()?;
+    let thousandths: u64 =
+        fraction.chars().chain("000".chars()).take(3).collect::<String>().parse().ok()?;
     let millis = whole.parse::<u64>().ok()? * unit_millis + thousandths * unit_millis / 1_000;
     Some(Duration::from_millis(millis))
 }

@@ -1,12 +1,12 @@
 //! The proxy's side: configuration, ticks and sending, through the SDK; requests through `abi`.
 
 mod abi;
-mod finished;
+mod current;
 
 use std::cell::RefCell;
 use std::time::{Duration, UNIX_EPOCH};
 
-use foresail_wire::{CONTENT_TYPE, Direction};
+use foresail_wire::CONTENT_TYPE;
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, RootContext};
 use proxy_wasm::types::{LogLevel, MapType};
@@ -75,20 +75,16 @@ impl RootContext for Root {
 fn configure(root_id: u32, json: &[u8]) -> Result<(), Vec<Problem>> {
     let config = Config::from_json(json)?;
     let identity = identity::resolve(&config.identity, node).map_err(|problem| vec![problem])?;
-    let direction = config.direction.unwrap_or_else(listener_direction);
     log(
         LogLevel::Info,
         &format!(
-            "foresail: counts {} requests of {}/{} for cluster {}",
-            if direction == Direction::Inbound { "inbound" } else { "outbound" },
-            identity.namespace,
-            identity.workload,
-            config.aggregator.cluster,
+            "foresail: counts the requests of {}/{} and reports to cluster {}",
+            identity.namespace, identity.workload, config.aggregator.cluster,
         ),
     );
     let now = now_micros();
     let next = with_plugin(|plugin| {
-        plugin.configure(root_id, config, direction, identity, now);
+        plugin.configure(root_id, config, identity, now);
         plugin.tick(now)
     });
     set_tick(next.flatten());
@@ -96,17 +92,10 @@ fn configure(root_id: u32, json: &[u8]) -> Result<(), Vec<Problem>> {
 }
 
 fn node(fact: NodeFact) -> Option<String> {
+    let read = |path: &str| abi::property(path, |value| String::from_utf8(value?.to_vec()).ok());
     let path = fact.property().join("\0");
-    abi::property(&path, |value| String::from_utf8(value?.to_vec()).ok())
-}
-
-/// The listener's `traffic_direction`; a listener that has none is taken to be inbound.
-fn listener_direction() -> Direction {
-    const OUTBOUND: i64 = 2;
-    match abi::property("listener_direction", abi::integer) {
-        Some(OUTBOUND) => Direction::Outbound,
-        _ => Direction::Inbound,
-    }
+    // Before `xds` there was, in Envoy, the same without it.
+    read(&path).or_else(|| read(path.strip_prefix("xds\0")?))
 }
 
 fn answer_status() -> Option<u16> {

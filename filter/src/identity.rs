@@ -25,14 +25,14 @@ impl NodeFact {
     /// Path of the proxy's property.
     pub const fn property(self) -> &'static [&'static str] {
         match self {
-            Self::Namespace => &["node", "metadata", "NAMESPACE"],
-            Self::WorkloadName => &["node", "metadata", "WORKLOAD_NAME"],
-            Self::Name => &["node", "metadata", "NAME"],
+            Self::Namespace => &["xds", "node", "metadata", "NAMESPACE"],
+            Self::WorkloadName => &["xds", "node", "metadata", "WORKLOAD_NAME"],
+            Self::Name => &["xds", "node", "metadata", "NAME"],
             Self::CanonicalRevision => {
-                &["node", "metadata", "LABELS", "service.istio.io/canonical-revision"]
+                &["xds", "node", "metadata", "LABELS", "service.istio.io/canonical-revision"]
             }
-            Self::Cluster => &["node", "cluster"],
-            Self::Id => &["node", "id"],
+            Self::Cluster => &["xds", "node", "cluster"],
+            Self::Id => &["xds", "node", "id"],
         }
     }
 }

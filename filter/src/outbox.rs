@@ -131,8 +131,7 @@ impl Outbox {
             let mut frame = self.waiting.pop_front()?;
             self.last_sequence += 1;
             frame.sequence = self.last_sequence;
-            frame.health =
-                Health { merged: self.merged, failed_sends: self.failed_sends, ..rest };
+            frame.health = Health { merged: self.merged, failed_sends: self.failed_sends, ..rest };
             make_fit(&mut frame);
             let state = State::Due { at_micros: now_micros };
             self.outstanding = Some(Outstanding { frame, failures: 0, state });
@@ -148,7 +147,12 @@ impl Outbox {
     }
 
     /// Says whether the proxy took the request: its token, and how long it waits for the answer.
-    pub fn sent(&mut self, token: Option<u32>, timeout: Duration, now_micros: u64) -> Option<Notice> {
+    pub fn sent(
+        &mut self,
+        token: Option<u32>,
+        timeout: Duration,
+        now_micros: u64,
+    ) -> Option<Notice> {
         let Some(token) = token else { return self.failed(None, now_micros) };
         let deadline_micros =
             now_micros.saturating_add(micros(timeout)).saturating_add(GRACE_MICROS);
@@ -190,8 +194,7 @@ impl Outbox {
         if let Some(outstanding) = &mut self.outstanding {
             let pause = backoff(outstanding.failures);
             outstanding.failures = outstanding.failures.saturating_add(1);
-            outstanding.state =
-                State::Due { at_micros: now_micros.saturating_add(micros(pause)) };
+            outstanding.state = State::Due { at_micros: now_micros.saturating_add(micros(pause)) };
         }
         due(&mut self.unreachable_logged, now_micros).then_some(Notice::Unreachable { status })
     }

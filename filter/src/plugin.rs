@@ -58,7 +58,8 @@ struct Root {
 /// How the requests of a root context are told apart.
 #[derive(Debug)]
 struct Labels {
-    direction: Direction,
+    /// `None` until a request has been asked: the proxy tells it for requests only.
+    direction: Option<Direction>,
     routes: RouteLabels,
     grpc_streams: Vec<Template>,
     /// The series without destination and route.
@@ -97,7 +98,6 @@ impl Plugin {
         &mut self,
         root_id: u32,
         config: Config,
-        direction: Direction,
         identity: Identity<'static>,
         now_micros: u64,
     ) {
@@ -117,7 +117,7 @@ impl Plugin {
         }
         self.recorder.set_digits(config.digits);
         let labels = Labels {
-            direction,
+            direction: config.direction,
             routes: config.routes,
             grpc_streams: config.grpc_streams,
             plain: None,
@@ -149,10 +149,11 @@ impl Plugin {
 
     /// A request has begun.
     #[inline]
-    pub fn begin(&mut self, context_id: u32, root_id: u32) {
+    pub fn begin(&mut self, context_id: u32, root_id: u32, request: &mut impl Request) {
         let Some(at) = self.roots.iter().position(|root| root.id == root_id) else { return };
-        if self.roots.get(at).is_none_or(|root| root.active.is_none()) {
-            return;
+        let Some(Root { active: Some(labels), .. }) = self.roots.get_mut(at) else { return };
+        if labels.direction.is_none() {
+            labels.direction = Some(request.listener_direction().unwrap_or_default());
         }
         // At most `MAX_ROOTS`, so it always fits.
         let root = RootIndex(u16::try_from(at).unwrap_or_default());
@@ -173,7 +174,8 @@ impl Plugin {
             }
             None => return,
         };
-        let Some(Root { active: Some(labels), .. }) = self.roots.get_mut(usize::from(root.0)) else {
+        let Some(Root { active: Some(labels), .. }) = self.roots.get_mut(usize::from(root.0))
+        else {
             return;
         };
         let Some(seen) = observe(request, &labels.grpc_streams) else {
@@ -238,10 +240,15 @@ impl Plugin {
 }
 
 impl Labels {
+    /// A listener without a direction is taken to be inbound.
+    fn direction(&self) -> Direction {
+        self.direction.unwrap_or_default()
+    }
+
     /// Whether all its requests belong to one series.
     #[inline]
     fn is_plain(&self) -> bool {
-        self.direction == Direction::Inbound && self.routes == RouteLabels::Off
+        self.direction() == Direction::Inbound && self.routes == RouteLabels::Off
     }
 
     /// The series without destination and route.
@@ -250,7 +257,7 @@ impl Labels {
         match self.plain {
             Some((epoch, at)) if epoch == recorder.epoch() => at,
             _ => {
-                let key = SeriesKey { direction: self.direction, ..SeriesKey::default() };
+                let key = SeriesKey { direction: self.direction(), ..SeriesKey::default() };
                 let at = recorder.index_of(&key);
                 self.plain = Some((recorder.epoch(), at));
                 at
@@ -270,7 +277,7 @@ impl LastSeries {
     ) -> SeriesIndex {
         let mut same = self.root == root;
         self.root = root;
-        if labels.direction == Direction::Outbound {
+        if labels.direction() == Direction::Outbound {
             same &= request.with_cluster(|cluster| keep(&mut self.cluster, cluster));
         } else {
             self.cluster.clear();
@@ -288,7 +295,7 @@ impl LastSeries {
             Some((epoch, at)) if same && epoch == recorder.epoch() => at,
             _ => {
                 let at = recorder.index_of(&SeriesKey {
-                    direction: labels.direction,
+                    direction: labels.direction(),
                     destination: Text::truncated(service_of_cluster(&self.cluster)),
                     route: Text::truncated(self.route.as_str()),
                 });

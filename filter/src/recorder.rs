@@ -131,8 +131,7 @@ impl Recorder {
     pub fn credit(&mut self, at: SeriesIndex, in_flight: u32, micros: u64) {
         if let Some(series) = self.series.get_mut(at.0) {
             series.in_flight = series.in_flight.saturating_add(in_flight);
-            series.concurrency_micros =
-                series.concurrency_micros.saturating_add(signed(micros));
+            series.concurrency_micros = series.concurrency_micros.saturating_add(signed(micros));
         }
     }
 

@@ -1,5 +1,7 @@
 //! What is asked about a finished request, and what is made of the answers.
 
+use foresail_wire::Direction;
+
 use crate::routes::Template;
 
 /// How long a gRPC response must flow after its first byte for the call to count as a stream.
@@ -14,6 +16,8 @@ pub trait Request {
     fn grpc_status(&mut self) -> Option<u8>;
     /// Time to the response's first byte, µs.
     fn first_byte_micros(&mut self) -> Option<u64>;
+    /// The listener's `traffic_direction`; `None` when it has none.
+    fn listener_direction(&mut self) -> Option<Direction>;
     /// Path with query.
     fn with_path<T>(&mut self, read: impl FnOnce(&str) -> T) -> T;
     /// Name of the proxy's route.

@@ -6,7 +6,7 @@
 
 use std::cell::{Cell, UnsafeCell};
 
-use super::finished::Finished;
+use super::current::Current;
 use super::with_plugin;
 
 /// Values up to this length are read without memory being taken for them.
@@ -65,14 +65,14 @@ extern "C" fn foresail_on_context_create(context_id: u32, root_context_id: u32) 
         // SAFETY: this is the SDK's own callback, with the arguments that the proxy gave.
         unsafe { proxy_on_context_create(context_id, root_context_id) };
     } else {
-        with_plugin(|plugin| plugin.begin(context_id, root_context_id));
+        with_plugin(|plugin| plugin.begin(context_id, root_context_id, &mut Current));
     }
 }
 
 /// A request has finished.
 #[unsafe(no_mangle)]
 extern "C" fn foresail_on_log(context_id: u32) {
-    with_plugin(|plugin| plugin.finish(context_id, &mut Finished));
+    with_plugin(|plugin| plugin.finish(context_id, &mut Current));
 }
 
 /// Memory for a value that the proxy hands over. While a value is read for a request it is the

@@ -1,12 +1,14 @@
-//! Asks the proxy about the request that has just finished.
+//! Asks the proxy about the request that its call is about.
+
+use foresail_wire::Direction;
 
 use super::abi::{self, Map};
 use crate::request::{Basics, Content, Request};
 
-/// The request whose end the proxy is reporting.
-pub(super) struct Finished;
+/// The request whose beginning or end the proxy is reporting.
+pub(super) struct Current;
 
-impl Request for Finished {
+impl Request for Current {
     #[inline]
     fn basics(&mut self) -> Basics {
         let number = |path| abi::property(path, abi::integer);
@@ -35,16 +37,26 @@ impl Request for Finished {
         millis.checked_mul(1_000)
     }
 
+    fn listener_direction(&mut self) -> Option<Direction> {
+        const INBOUND: i64 = 1;
+        const OUTBOUND: i64 = 2;
+        match abi::property("xds\0listener_direction", abi::integer)? {
+            INBOUND => Some(Direction::Inbound),
+            OUTBOUND => Some(Direction::Outbound),
+            _ => None,
+        }
+    }
+
     fn with_path<T>(&mut self, read: impl FnOnce(&str) -> T) -> T {
         abi::property("request\0path", |value| read(text(value)))
     }
 
     fn with_route_name<T>(&mut self, read: impl FnOnce(&str) -> T) -> T {
-        abi::property("route_name", |value| read(text(value)))
+        abi::property("xds\0route_name", |value| read(text(value)))
     }
 
     fn with_cluster<T>(&mut self, read: impl FnOnce(&str) -> T) -> T {
-        abi::property("cluster_name", |value| read(text(value)))
+        abi::property("xds\0cluster_name", |value| read(text(value)))
     }
 }
 
