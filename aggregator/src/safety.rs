@@ -7,11 +7,10 @@ mod behavior;
 mod freshness;
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::WorkloadConfig;
+use crate::config::{Mode, WorkloadConfig};
 use crate::journal::{GuardRecord, Observation};
 use crate::policy::Proposal;
 use crate::units::Timestamp;
@@ -114,7 +113,6 @@ impl Safety {
         observation: &Observation,
         proposal: &Proposal,
     ) -> Verdict {
-        let window = config.behavior.scale_down.stabilization_window;
         let trust = self.freshness.judge(config, now, observation);
         let known = observation.current_replicas;
         self.last_known_replicas = known.or(self.last_known_replicas);
@@ -127,12 +125,14 @@ impl Safety {
         }
         let in_burst = self.burst_until.is_some_and(|until| now < until);
 
-        let input = Input { config, now, current, trust: &trust, window, in_burst };
-        let mut lane = input.lane(proposal.highest());
-        self.stabilize_and_limit(&input, &mut lane, true);
-        let mut without = input.lane(proposal.without_forecast());
-        self.stabilize_and_limit(&input, &mut without, false);
+        let input = Input { config, now, current, trust: &trust, in_burst };
+        let lane = self.pass(&input, proposal.highest(), true);
+        let without = self.pass(&input, proposal.without_forecast(), false);
         let desired_replicas = lane.replicas;
+        if config.mode == Mode::Active && known.is_some() {
+            // What is ordered now counts for the rate policies from now, not from when it is seen.
+            self.history.record(now, desired_replicas);
+        }
         Verdict {
             approved: known.map(|current_replicas| Approved { desired_replicas, current_replicas }),
             desired_replicas,
@@ -141,13 +141,16 @@ impl Safety {
         }
     }
 
-    /// The damping of autoscaling/v2 \[7\], then the bounds \[1\].
-    fn stabilize_and_limit(&mut self, input: &Input<'_>, lane: &mut Lane, real: bool) {
+    /// Sends one answer through trust, the damping of autoscaling/v2 \[7\] and the bounds \[1\].
+    fn pass(&mut self, input: &Input<'_>, proposed: Option<u32>, real: bool) -> Lane {
+        let raw = input.bounded(proposed.unwrap_or(input.current));
+        let mut lane = input.lane(proposed);
         let behavior = &input.config.behavior;
         let current = input.current;
         let recommendations =
             if real { &mut self.recommendations } else { &mut self.reactive_recommendations };
-        let stabilized = recommendations.stabilize(input.now, current, lane.replicas, behavior);
+        let stabilized =
+            recommendations.stabilize(input.now, current, lane.replicas, raw, behavior);
         lane.guard("stabilization", stabilized, || {
             "an earlier recommendation in the window holds".to_owned()
         });
@@ -157,6 +160,7 @@ impl Safety {
         lane.guard("bounds", lane.replicas.clamp(min, max), || {
             format!("between min_replicas {min} and max_replicas {max}")
         });
+        lane
     }
 }
 
@@ -166,11 +170,15 @@ struct Input<'a> {
     now: Timestamp,
     current: u32,
     trust: &'a Trust,
-    window: Duration,
     in_burst: bool,
 }
 
 impl Input<'_> {
+    /// Between the user's bounds \[1\].
+    fn bounded(&self, replicas: u32) -> u32 {
+        replicas.clamp(self.config.min_replicas, self.config.max_replicas)
+    }
+
     /// The guards that depend on how far the data can be trusted \[2, 3, 4, 10\] and on a burst
     /// \[7\].
     fn lane(&self, proposed: Option<u32>) -> Lane {
@@ -201,7 +209,6 @@ impl Input<'_> {
                 format!("a burst in the last {:?}", config.burst.stable_window)
             });
         }
-        debug_assert!(self.window == config.behavior.scale_down.stabilization_window);
         lane
     }
 }

@@ -1,1 +1,179 @@
+use std::time::Duration;
 
+use proptest::prelude::*;
+
+use super::*;
+use crate::config::Config;
+use crate::units::Ratio;
+
+fn config() -> WorkloadConfig {
+    let text = "
+workloads:
+  - namespace: demo
+    name: web
+    mode: active
+    min_replicas: 2
+    max_replicas: 40
+    objective: { latency: 250ms }
+    target_rps_per_replica: 10
+    startup_time: 30s
+    decision_interval: 5s
+    forecast: { step: 5s, season: 10m }
+    behavior: { scale_down: { stabilization_window: 60s } }
+    actuator: none
+";
+    Config::from_yaml(text).unwrap().workloads.remove(0)
+}
+
+fn at(second: u64) -> Timestamp {
+    Timestamp::from_secs(1_700_000_400 + second)
+}
+
+fn observed(now: Timestamp, rps: f64, replicas: u32) -> Observation {
+    Observation {
+        newest: Some(now),
+        rps: Rps::new(rps).ok(),
+        coverage: Some(Ratio::ONE),
+        current_replicas: Some(replicas),
+        ready_replicas: Some(replicas),
+        ..Observation::default()
+    }
+}
+
+/// A day of ten minutes that jumps from 50 to 250 rps at its middle.
+fn load(second: u64) -> f64 {
+    if (second / 300).is_multiple_of(2) { 50.0 } else { 250.0 }
+}
+
+#[test]
+fn capacity_is_ordered_before_the_load_that_it_is_for() {
+    let mut autoscaler = Autoscaler::new(&config(), at(0));
+    let start = 1_800; // three days are known
+    let day: Vec<_> =
+        (0..=start / 5).map(|i| (at(i * 5), Rps::new(load(i * 5)).unwrap())).collect();
+    autoscaler.load_history(&day);
+    let mut replicas = 5;
+    let mut first_raise = None;
+    for second in (start + 5..start + 320).step_by(5) {
+        if let Some(job) = autoscaler.refit_job() {
+            autoscaler.install(job.run());
+        }
+        let now = at(second);
+        let step = autoscaler.step(now, &observed(now, load(second - 5), replicas));
+        if step.decision.desired_replicas > 8 && first_raise.is_none() {
+            first_raise = Some(second - start);
+            let decision = &step.decision;
+            assert!(decision.reason.starts_with("predictive: forecast p90"), "{decision:?}");
+            assert!(decision.without_forecast <= 6, "{decision:?}");
+        }
+        replicas = step.decision.desired_replicas;
+    }
+    // The load jumps 300 s in; pods take 30 s.
+    let raised = first_raise.unwrap();
+    assert!((240..=270).contains(&raised), "raised {raised} s into the day");
+}
+
+#[test]
+fn a_model_fault_leaves_the_reactive_answer_and_is_said_aloud() {
+    let mut autoscaler = Autoscaler::new(&config(), at(0));
+    autoscaler.model_failed("it panicked".to_owned());
+    let step = autoscaler.step(at(100), &observed(at(100), 95.0, 5));
+    assert_eq!(step.decision.desired_replicas, 10, "{:?}", step.decision);
+    assert!(step.decision.reason.contains("model_fault (reactive only: it panicked)"));
+}
+
+#[test]
+fn within_the_tolerance_nothing_changes() {
+    let mut autoscaler = Autoscaler::new(&config(), at(0));
+    let step = autoscaler.step(at(100), &observed(at(100), 108.0, 10));
+    assert_eq!(step.decision.desired_replicas, 10);
+    let step = autoscaler.step(at(105), &observed(at(105), 112.0, 10));
+    assert_eq!(step.decision.desired_replicas, 12);
+}
+
+#[test]
+fn nothing_known_changes_nothing() {
+    let mut autoscaler = Autoscaler::new(&config(), at(0));
+    let nothing = Observation { current_replicas: Some(7), ..Observation::default() };
+    let step = autoscaler.step(at(5), &nothing);
+    assert_eq!(step.decision.desired_replicas, 7);
+    assert!(step.decision.reason.starts_with("nothing is known of the load"));
+}
+
+#[test]
+fn a_restart_goes_on_where_it_was() {
+    let mut autoscaler = Autoscaler::new(&config(), at(0));
+    for second in (5..200).step_by(5) {
+        autoscaler.step(at(second), &observed(at(second), 80.0, 8));
+    }
+    let stored = serde_json::to_string(&autoscaler.snapshot()).unwrap();
+    let snapshot: Snapshot = serde_json::from_str(&stored).unwrap();
+    let mut restored = Autoscaler::restore(&config(), snapshot, at(200));
+    assert_eq!(restored.last_decision(), autoscaler.last_decision());
+    assert_eq!(restored.load().last(), autoscaler.load().last());
+    let step = restored.step(at(205), &observed(at(205), 10.0, 8));
+    assert_eq!(step.decision.desired_replicas, 8, "{:?}", step.decision);
+    assert_eq!(step.decision.sequence, autoscaler.last_decision().unwrap().sequence + 1);
+}
+
+fn any_observation() -> impl Strategy<Value = (i64, Observation)> {
+    let rps = prop_oneof![Just(None), (0.0..2_000.0_f64).prop_map(|v| Rps::new(v).ok())];
+    let replicas = prop_oneof![Just(None), (0..100_u32).prop_map(Some)];
+    let coverage = prop_oneof![Just(None), (0.0..=1.0_f64).prop_map(|v| Ratio::new(v).ok())];
+    (-20..40_i64, prop_oneof![Just(None), (-300..100_i64).prop_map(Some)], rps, coverage, replicas)
+        .prop_map(|(advance, age, rps, coverage, replicas)| {
+            let newest = age.map(|age| {
+                Timestamp::from_micros(1_700_000_400_000_000_u64.saturating_add_signed(age))
+            });
+            let observation = Observation {
+                newest,
+                rps,
+                burst_rps: rps,
+                coverage,
+                current_replicas: replicas,
+                ready_replicas: replicas,
+                ..Observation::default()
+            };
+            (advance, observation)
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn whatever_comes_the_answer_is_in_bounds_repeatable_and_not_lower_on_bad_data(
+        inputs in prop::collection::vec(any_observation(), 1..60),
+    ) {
+        let config = config();
+        let run = || {
+            let mut autoscaler = Autoscaler::new(&config, at(0));
+            let mut now = 1_700_000_400_i64;
+            let mut decisions = Vec::new();
+            for (advance, observation) in &inputs {
+                // Clocks jump back, too.
+                now = (now + advance).max(1_700_000_000);
+                let seconds = u64::try_from(now).unwrap_or(0);
+                let mut observation = observation.clone();
+                // Ages are relative to the step's own time.
+                observation.newest = observation.newest.map(|newest| {
+                    let age = newest.as_micros() - 1_700_000_000_000_000;
+                    Timestamp::from_secs(seconds) - Duration::from_secs(400) + Duration::from_micros(age)
+                });
+                decisions.push(autoscaler.step(Timestamp::from_secs(seconds), &observation));
+            }
+            decisions
+        };
+        let decisions = run();
+        prop_assert_eq!(&decisions, &run());
+        for step in &decisions {
+            let decision = &step.decision;
+            let seen = &decision.observation;
+            prop_assert!((2..=40).contains(&decision.desired_replicas));
+            let good = seen.coverage.is_some_and(|c| c.get() >= 0.8) && seen.newest.is_some();
+            if let (Some(current @ 2..=40), false) = (seen.current_replicas, good) {
+                prop_assert!(decision.desired_replicas >= current, "{:?}", decision);
+            }
+        }
+    }
+}

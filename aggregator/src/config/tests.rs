@@ -38,7 +38,7 @@ workloads:
     max_replicas: 3
     min_replicas: 5
     objective: { latency: 250, quantile: 2 }
-    target_rps_per_replica: .nan
+    target_rps_per_replica: -3
     startup_tiem: 5s
     behavior: { scale_down: { policies: [ { type: pints, value: 1, period: 1s } ] } }
     actuator: { webhook: { url: 'ftp://x' } }

@@ -74,21 +74,25 @@ fn fit_step(series: &LoadSeries, ahead: u64, season_steps: u64) -> Result<Linear
     solve(&rows, &targets)
 }
 
-fn solve(rows: &[Row], targets: &Vec<f64>) -> Result<Linear, ForecastError> {
+fn solve(rows: &[Row], targets: &[f64]) -> Result<Linear, ForecastError> {
     let unsolvable = |error: smartcore::error::Failed| ForecastError::Unsolvable(error.to_string());
     let scale = Standardizer::fit(rows);
     let scaled: Vec<Vec<f64>> = rows.iter().map(|row| scale.apply(row).to_vec()).collect();
     let matrix = DenseMatrix::from_2d_vec(&scaled).map_err(unsolvable)?;
+    // smartcore fits an intercept only when it normalises by itself; z-scored rows and centred
+    // targets need none.
+    let mean = targets.iter().sum::<f64>() / targets.len().max(1) as f64;
+    let centred: Vec<f64> = targets.iter().map(|target| target - mean).collect();
     let parameters = RidgeRegressionParameters::default()
         .with_alpha(ALPHA)
         .with_normalize(false)
         .with_solver(RidgeRegressionSolverName::Cholesky);
-    let fitted = RidgeRegression::fit(&matrix, targets, parameters).map_err(unsolvable)?;
+    let fitted = RidgeRegression::fit(&matrix, &centred, parameters).map_err(unsolvable)?;
     let mut weights = [0.0; FEATURES.len()];
     for (weight, fitted) in weights.iter_mut().zip(fitted.coefficients().iterator(0)) {
         *weight = *fitted;
     }
-    Ok(Linear { scale, weights, intercept: *fitted.intercept() })
+    Ok(Linear { scale, weights, intercept: mean })
 }
 
 impl Predict for FittedRidge {

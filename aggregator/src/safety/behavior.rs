@@ -19,7 +19,8 @@ const MAX_ENTRIES: usize = 3_700;
 pub(super) struct Recommendations(pub(super) VecDeque<(Timestamp, u32)>);
 
 impl Recommendations {
-    /// The recommendation that the windows allow. The one given is remembered as it is.
+    /// The recommendation that the windows allow. What is remembered is `raw`: the recommendation
+    /// before any guard, so that a hold does not outlast its cause.
     ///
     /// 1. Upward, the smallest in its window; downward, the greatest in its window.
     /// 2. The current number moves to the first if it is below, then to the second if it is above.
@@ -28,22 +29,23 @@ impl Recommendations {
         now: Timestamp,
         current: u32,
         recommended: u32,
+        raw: u32,
         behavior: &Behavior,
     ) -> u32 {
         let up_window = behavior.scale_up.stabilization_window;
         let down_window = behavior.scale_down.stabilization_window;
         let longest = up_window.max(down_window);
-        while self.0.front().is_some_and(|(at, _)| now.since(*at) > longest)
+        while self.0.front().is_some_and(|(at, _)| now.since(*at) >= longest)
             || self.0.len() >= MAX_ENTRIES
         {
             self.0.pop_front();
         }
         let within = |window: Duration| {
-            self.0.iter().filter(move |(at, _)| now.since(*at) <= window).map(|(_, n)| *n)
+            self.0.iter().filter(move |(at, _)| now.since(*at) < window).map(|(_, n)| *n)
         };
         let up = within(up_window).chain([recommended]).min().unwrap_or(recommended);
         let down = within(down_window).chain([recommended]).max().unwrap_or(recommended);
-        self.0.push_back((now, recommended));
+        self.0.push_back((now, raw));
         current.max(up).min(down.max(up))
     }
 }
