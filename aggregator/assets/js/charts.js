@@ -55,7 +55,7 @@ export class TimeChart {
       h(
         "figcaption",
         {},
-        h("h3", {}, spec.title, h("span", { class: "unit" }, ` ${spec.unit}`)),
+        h("h2", {}, spec.title, h("span", { class: "unit" }, ` ${spec.unit}`)),
         h("ul", { class: "legend" }, items),
         this.#time,
       ),

@@ -22,12 +22,12 @@ export class DecisionTable {
       h(
         "div",
         { class: "card-head" },
-        h("h3", { id: "decisions-title" }, "Decisions"),
+        h("h2", { id: "decisions-title" }, "Decisions"),
         h("label", { class: "check" }, this.#onlyChanges, "Only changes and guards"),
       ),
       h(
         "div",
-        { class: "table-scroll", tabindex: "0", role: "region", "aria-labelledby": "decisions-title" },
+        { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Table of decisions" },
         h(
           "table",
           { dataset: { testid: "decisions" } },
@@ -183,7 +183,7 @@ function record(decision) {
     h(
       "section",
       {},
-      h("h4", {}, "What each signal asked for"),
+      h("h3", {}, "What each signal asked for"),
       h("ul", { class: "plain" }, signals.map((signal) =>
         h("li", {}, h("b", {}, `${signal.name} ${signal.desired_replicas}`), ` ${signal.reason}`))),
       facts([
@@ -191,7 +191,7 @@ function record(decision) {
         ["Desired", count(decision.desired_replicas)],
         ["Without the forecast", count(decision.without_forecast)],
       ]),
-      h("h4", {}, "Guards that bound"),
+      h("h3", {}, "Guards that bound"),
       guards.length === 0
         ? h("p", { class: "muted" }, "None.")
         : h("ol", { class: "plain" }, guards.map((guard) =>
@@ -200,7 +200,7 @@ function record(decision) {
     h(
       "section",
       {},
-      h("h4", {}, `What was known at ${dateTime(journalSeconds(decision.at))}`),
+      h("h3", {}, `What was known at ${dateTime(journalSeconds(decision.at))}`),
       facts([
         ["Requests/s", optional(seen.rps, rps)],
         ["Last 6 s", optional(seen.burst_rps, rps)],
@@ -213,7 +213,7 @@ function record(decision) {
         ["Ready", optional(seen.ready_replicas, count)],
         ["Existing", optional(seen.current_replicas, count)],
       ]),
-      h("h4", {}, "Forecast used"),
+      h("h3", {}, "Forecast used"),
       forecast
         ? facts([
             ["Model", forecast.model],
