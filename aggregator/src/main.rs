@@ -1,3 +1,93 @@
 //! The binary `foresail`.
 
-fn main() {}
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use foresail_aggregator::config::{Config, ConfigError};
+use foresail_aggregator::serve;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Exit code for a configuration that cannot be honoured.
+const BAD_CONFIG: u8 = 2;
+
+/// Scales the services of a mesh ahead of their demand.
+#[derive(Debug, Parser)]
+#[command(name = "foresail", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the aggregator: takes frames, decides and scales.
+    Serve {
+        /// The YAML file with all settings.
+        #[arg(long, env = "FORESAIL_CONFIG")]
+        config: PathBuf,
+        /// Reads the configuration, says whether it is valid, and exits.
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let Command::Serve { config, check } = Arguments::parse().command;
+    match serve_or_check(&config, check) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "foresail: {error:#}");
+            let is_config = error.downcast_ref::<ConfigError>().is_some();
+            if is_config { ExitCode::from(BAD_CONFIG) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+fn serve_or_check(path: &Path, check: bool) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("the configuration {} cannot be read", path.display()))?;
+    let config = Config::from_yaml(&text).with_context(|| path.display().to_string())?;
+    if check {
+        writeln!(std::io::stdout(), "{} is valid", path.display())?;
+        return Ok(());
+    }
+    log_to_stderr();
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the runtime cannot be started")?
+        .block_on(run(config))
+}
+
+/// `FORESAIL_LOG` sets what is said, as in `info` or `foresail_aggregator=debug`.
+fn log_to_stderr() {
+    let filter =
+        EnvFilter::try_from_env("FORESAIL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+}
+
+async fn run(config: Config) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be handled")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be handled")?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", config.listen))?;
+    tracing::info!(listen = %config.listen, "http://{}/ shows what happens", config.listen);
+    let shutdown = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    serve::run(config, listener, shutdown).await?;
+    Ok(())
+}
