@@ -23,7 +23,8 @@ pub enum MergeError {
 
 impl<'a> Frame<'a> {
     /// Adds what `other` saw. The result covers both windows and carries the higher sequence
-    /// number; requests in flight are those of the frame that had it.
+    /// number; requests in flight are those of the frame that had it or, between frames that have
+    /// no numbers of their own yet, of the one that ends later.
     ///
     /// Only frames that were never sent may be merged: a receiver that has one of the two already,
     /// because its answer was lost, would not know it in the result and count it twice.
@@ -40,8 +41,10 @@ impl<'a> Frame<'a> {
                 right: other.instance,
             });
         }
+        let age = |frame: &Self| (frame.sequence, frame.window.end_micros);
+        let order = age(self).cmp(&age(&other));
         let mut series = other.series;
-        match self.sequence.cmp(&other.sequence) {
+        match order {
             Ordering::Less => self.series.iter_mut().for_each(|series| series.in_flight = 0),
             Ordering::Equal => {}
             Ordering::Greater => series.iter_mut().for_each(|series| series.in_flight = 0),

@@ -86,6 +86,19 @@ fn the_frame_with_the_higher_sequence_says_what_is_in_flight() {
 }
 
 #[test]
+fn without_numbers_the_later_window_says_what_is_in_flight() {
+    let mut older = samples::example();
+    older.sequence = 0;
+    let mut newer = older.clone();
+    newer.window.end_micros += 1_000_000;
+    newer.series[0].in_flight = 1;
+    assert_eq!(merged(older.clone(), newer.clone()).series[0].in_flight, 1);
+    assert_eq!(merged(newer.clone(), older.clone()).series[0].in_flight, 1);
+    newer.series.clear();
+    assert_eq!(merged(older, newer).series[0].in_flight, 0);
+}
+
+#[test]
 fn a_merge_covers_both_windows_and_keeps_running_totals() {
     let older = samples::full();
     let mut newer = Frame { sequence: older.sequence + 1, ..older.clone() };
