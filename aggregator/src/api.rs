@@ -114,3 +114,15 @@ fn find(app: &App, Path((namespace, name)): Path<(String, String)>) -> Result<Ar
 
 /// What every handler is given.
 type Shared = State<Arc<App>>;
+
+/// An error with its causes.
+pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -4,6 +4,7 @@
 //! It is deterministic: the same observations at the same times give the same decisions, bit for
 //! bit, as long as refits are installed between the same steps.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -74,7 +75,7 @@ impl Autoscaler {
             sequence: snapshot.sequence,
             observed_until: snapshot.observed_until,
             safety: snapshot.safety.restarted(now),
-            forecaster: Forecaster::new(config).with_series(snapshot.series),
+            forecaster: Forecaster::new(config).with_series(&snapshot.series),
             last_decision: snapshot.last_decision,
             ..Self::new(config, now)
         }
@@ -247,11 +248,11 @@ fn reason(signals: &[Signal], proposed: u32, guards: &[GuardRecord], desired: u3
         text.push_str("; ");
         text.push_str(&guard.guard);
         if guard.from_replicas != guard.to_replicas {
-            text.push_str(&format!(" {} -> {}", guard.from_replicas, guard.to_replicas));
+            _ = write!(text, " {} -> {}", guard.from_replicas, guard.to_replicas);
         }
-        text.push_str(&format!(" ({})", guard.reason));
+        _ = write!(text, " ({})", guard.reason);
     }
-    text.push_str(&format!("; desired {desired}"));
+    _ = write!(text, "; desired {desired}");
     text
 }
 

@@ -94,7 +94,7 @@ impl Config {
         let max_workloads = top.whole("max_workloads", Some(20_000), 1..=1_000_000, problems);
         let mut workloads: Vec<WorkloadConfig> = Vec::new();
         for (path, item) in top.list("workloads", problems).unwrap_or_default() {
-            let Some(workload) = WorkloadConfig::read(path.clone(), item, problems) else {
+            let Some(workload) = WorkloadConfig::read(&path, item, problems) else {
                 continue;
             };
             if workloads.iter().any(|other| other.key == workload.key) {

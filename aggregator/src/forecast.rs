@@ -184,7 +184,8 @@ impl Forecaster {
     }
 
     /// Goes on from a stored series if it has this configuration's step.
-    pub fn with_series(mut self, series: LoadSeries) -> Self {
+    #[must_use]
+    pub fn with_series(mut self, series: &LoadSeries) -> Self {
         if series.step() == self.series.step() {
             for index in series.first()..=series.last().unwrap_or(0) {
                 self.series.put(index, series.get(index));

@@ -61,7 +61,7 @@ pub fn propose(
     }
 }
 
-/// Target tracking (HorizontalPodAutoscaler: `ceil(ready · (rate per ready replica / target))`):
+/// Target tracking (`HorizontalPodAutoscaler`: `ceil(ready · (rate per ready replica / target))`):
 /// within the tolerance the replicas stay as they are.
 fn reactive(config: &WorkloadConfig, observation: &Observation) -> Option<Signal> {
     let rps = observation.rps?.get();

@@ -54,7 +54,7 @@ impl Tier {
         match self {
             Self::Fine => Duration::from_secs(1),
             Self::Mid => Duration::from_secs(15),
-            Self::Coarse => Duration::from_secs(300),
+            Self::Coarse => Duration::from_mins(5),
         }
     }
 

@@ -12,7 +12,7 @@ use foresail_wire::MAX_FRAME_BYTES;
 use http_body_util::BodyExt;
 use serde_json::json;
 
-use super::Shared;
+use super::{Shared, in_full};
 use crate::clock;
 use crate::ingest::{Answer, FrameResult};
 
@@ -137,8 +137,7 @@ fn into_response(answer: &Answer) -> Response {
         Answer::Accepted => StatusCode::ACCEPTED.into_response(),
         Answer::Duplicate => StatusCode::OK.into_response(),
         Answer::Invalid(error) => {
-            let reason = reason(error);
-            let body = Json(json!({"error": reason, "kind": error.kind()}));
+            let body = Json(json!({"error": in_full(error), "kind": error.kind()}));
             (StatusCode::BAD_REQUEST, body).into_response()
         }
         Answer::FutureDated => {
@@ -154,16 +153,4 @@ fn into_response(answer: &Answer) -> Response {
             (StatusCode::SERVICE_UNAVAILABLE, RETRY_AFTER, body).into_response()
         }
     }
-}
-
-/// An error with its causes.
-fn reason(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

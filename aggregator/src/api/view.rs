@@ -15,7 +15,7 @@ use crate::clock;
 use crate::config::Mode;
 use crate::ingest::Workload;
 use crate::telemetry::{DirectionTotals, Totals, WorkloadTelemetry};
-use crate::units::{Timestamp, micros};
+use crate::units::{Ratio, Rps, Timestamp, micros};
 
 /// Live figures are means over so much of the newest telemetry.
 const LIVE_WINDOW: Duration = Duration::from_secs(5);
@@ -99,13 +99,13 @@ impl WorkloadView {
             }),
             min_replicas: config.map(|config| config.min_replicas),
             max_replicas: config.map(|config| config.max_replicas),
-            rps: seen.rps.map(|rps| rps.get()),
+            rps: seen.rps.map(Rps::get),
             p50_ms: seen.p50_ms,
             p95_ms: seen.p95_ms,
             p99_ms: seen.p99_ms,
-            error_ratio: seen.error_ratio.map(|ratio| ratio.get()),
+            error_ratio: seen.error_ratio.map(Ratio::get),
             concurrency: seen.concurrency,
-            coverage: seen.coverage.map(|coverage| coverage.get()),
+            coverage: seen.coverage.map(Ratio::get),
             newest: seen.newest.or_else(|| last_heard(telemetry)).map(Timestamp::as_secs_f64),
             current_replicas: seen.current_replicas,
             ready_replicas: seen.ready_replicas,

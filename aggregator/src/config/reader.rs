@@ -179,7 +179,7 @@ impl<'a> Section<'a> {
             if !self.asked.contains(&key.as_str()) {
                 let valid = format!("one of {}", self.asked.join(", "));
                 let mut unknown = problem(&self.path_of(key), Some(value), &valid);
-                unknown.value = "an unknown setting".to_owned();
+                "an unknown setting".clone_into(&mut unknown.value);
                 problems.push(unknown);
             }
         }

@@ -19,11 +19,11 @@ fn the_smallest_configuration_has_the_documented_defaults() {
     let web = &config.workloads[0];
     assert_eq!(web.mode, Mode::Shadow);
     assert_eq!(web.min_replicas, 1);
-    assert_eq!(web.startup_time, Duration::from_secs(60));
+    assert_eq!(web.startup_time, Duration::from_mins(1));
     assert_eq!(web.decision_interval, Duration::from_secs(15));
-    assert_eq!(web.behavior.scale_down.stabilization_window, Duration::from_secs(300));
+    assert_eq!(web.behavior.scale_down.stabilization_window, Duration::from_mins(5));
     assert_eq!(web.behavior.scale_up.policies.len(), 2);
-    assert_eq!(web.staleness.hold_after, Duration::from_secs(60));
+    assert_eq!(web.staleness.hold_after, Duration::from_mins(1));
     assert_eq!(web.actuator, ActuatorConfig::None);
 }
 

@@ -9,9 +9,9 @@ use super::reader::{Problem, Section, problem};
 use crate::units::{Ratio, Rps, WorkloadKey};
 
 const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3_600);
-const DAY: Duration = Duration::from_secs(86_400);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 
 /// Whether decisions are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -172,9 +172,9 @@ pub struct WorkloadConfig {
 
 impl WorkloadConfig {
     /// Reads one entry of `workloads`. `None` when a problem was found.
-    pub(super) fn read(path: String, value: &Value, problems: &mut Vec<Problem>) -> Option<Self> {
+    pub(super) fn read(path: &str, value: &Value, problems: &mut Vec<Problem>) -> Option<Self> {
         let before = problems.len();
-        let mut section = Section::open(path.clone(), Some(value), problems);
+        let mut section = Section::open(path.to_owned(), Some(value), problems);
         let s = &mut section;
         let name_rule = "a name of 1 to 253 characters";
         let namespace = s.text("namespace", None, name_rule, problems);

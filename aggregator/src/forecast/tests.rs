@@ -1,7 +1,7 @@
 use super::*;
 use crate::config::Config;
 
-const STEP: Duration = Duration::from_secs(60);
+const STEP: Duration = Duration::from_mins(1);
 
 fn config() -> WorkloadConfig {
     let text = "

@@ -193,7 +193,9 @@ impl Engine {
             }
         }
         self.frames = frames;
-        answers.iter().for_each(|answer| self.counters.count(answer.result()));
+        for answer in &answers {
+            self.counters.count(answer.result());
+        }
         answers
     }
 

@@ -57,7 +57,7 @@ pub(super) struct ReplicaHistory(VecDeque<(Timestamp, u32)>);
 impl ReplicaHistory {
     /// Takes note of the current number.
     pub(super) fn record(&mut self, now: Timestamp, current: u32) {
-        let half_an_hour = Duration::from_secs(1_800);
+        let half_an_hour = Duration::from_mins(30);
         while self.0.len() >= MAX_ENTRIES
             || self.0.get(1).is_some_and(|(at, _)| now.since(*at) > half_an_hour)
         {

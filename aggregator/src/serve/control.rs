@@ -8,7 +8,7 @@ use reqwest::Client;
 use tokio::sync::{Semaphore, watch};
 
 use crate::actuate::{Actuation, Actuator};
-use crate::api::{App, Control, ControlCounters};
+use crate::api::{App, Control, ControlCounters, in_full};
 use crate::autoscaler::{Autoscaler, Snapshot, Step};
 use crate::clock;
 use crate::ingest::{Record, Recorded, Workload};
@@ -264,32 +264,17 @@ impl ControlLoop {
             let watch = clock::Stopwatch::start();
             let fitted = tokio::task::spawn_blocking(move || job.run()).await;
             let mut autoscaler = autoscaler.lock().unwrap_or_else(PoisonError::into_inner);
-            match fitted {
-                Ok(refitted) => {
-                    for error in refitted.errors() {
-                        tracing::info!(workload = %key, %error, "a model is not fitted yet");
-                    }
-                    tracing::debug!(workload = %key, elapsed = ?watch.elapsed(), "models fitted");
-                    autoscaler.install(refitted);
+            if let Ok(refitted) = fitted {
+                for error in refitted.errors() {
+                    tracing::info!(workload = %key, %error, "a model is not fitted yet");
                 }
-                Err(_) => {
-                    control.counters.failed_refits.fetch_add(1, Ordering::Relaxed);
-                    tracing::error!(workload = %key, "fitting panicked; decisions are reactive only");
-                    autoscaler.model_failed("fitting panicked".to_owned());
-                }
+                tracing::debug!(workload = %key, elapsed = ?watch.elapsed(), "models fitted");
+                autoscaler.install(refitted);
+            } else {
+                control.counters.failed_refits.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(workload = %key, "fitting panicked; decisions are reactive only");
+                autoscaler.model_failed("fitting panicked".to_owned());
             }
         });
     }
-}
-
-/// An error with its causes.
-fn in_full(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

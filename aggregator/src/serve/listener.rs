@@ -22,7 +22,7 @@ use crate::api::App;
 /// Time from connecting to the end of the first request's head.
 const FIRST_REQUEST: Duration = Duration::from_secs(5);
 /// Time between the requests of a connection. Proxies report each second or each few.
-const NEXT_REQUEST: Duration = Duration::from_secs(60);
+const NEXT_REQUEST: Duration = Duration::from_mins(1);
 /// Connections that may be without a request; the oldest of them gives way to a new one.
 const MAX_FRESH: usize = 512;
 /// The most connections when the system sets no lower limit.

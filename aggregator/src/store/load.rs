@@ -32,7 +32,7 @@ pub trait Loaded {
 }
 
 /// The frames of one batch as they were received.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct SavedBatch<'a>(&'a [u8]);
 
 /// Appends a frame to a batch: time of receipt, length, bytes.

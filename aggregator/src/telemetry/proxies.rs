@@ -12,7 +12,7 @@ use crate::units::Timestamp;
 /// The most proxy VMs that are known of one workload at a time.
 pub const MAX_PROXIES: usize = 65_536;
 /// A proxy that was silent for so long is forgotten, with the numbers it has sent.
-const FORGET_AFTER: Duration = Duration::from_secs(3_600);
+const FORGET_AFTER: Duration = Duration::from_hours(1);
 /// Differences below this are the network's, not the clock's.
 const CLOCK_NOISE_MICROS: i64 = 100_000;
 /// How much a proxy's smallest known delay is forgotten with each frame, so that a clock that is

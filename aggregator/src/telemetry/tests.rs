@@ -146,7 +146,9 @@ fn windows_close_into_coarser_tiers_and_come_back_after_a_restart() {
 
     let stored = serde_json::to_string(telemetry.volatile()).unwrap();
     let mut restored = WorkloadTelemetry::from_volatile(serde_json::from_str(&stored).unwrap());
-    closed.iter().for_each(|window| restored.restore(window.tier, window.index, &window.summary));
+    for window in &closed {
+        restored.restore(window.tier, window.index, &window.summary);
+    }
     for tier in Tier::ALL {
         assert_eq!(restored.summaries(tier), telemetry.summaries(tier));
     }

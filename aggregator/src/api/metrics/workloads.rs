@@ -99,9 +99,11 @@ fn forecasts(controls: &[Managed<'_>], families: &mut Families<'_>) -> Result<()
     Ok(())
 }
 
+/// Name, help, and how to read the count.
+type Count = (&'static str, &'static str, fn(&ControlCounters) -> u64);
+
 fn counts(controls: &[Managed<'_>], families: &mut Families<'_>) -> Result<(), fmt::Error> {
     let rows: Vec<_> = controls.iter().map(|(key, control, _)| (key_labels(key), control)).collect();
-    type Count = (&'static str, &'static str, fn(&ControlCounters) -> u64);
     let plain: [Count; 4] = [
         ("decisions", "Decisions made", |c| c.decisions.load(Ordering::Relaxed)),
         ("decisions_unrecorded", "Decisions acted on before they were on disk", |c| {
