@@ -91,6 +91,7 @@ fn counts_saturate() {
     let full = LatencyHistogram::from_buckets(Digits::DEFAULT, [(5, u32::MAX)]).unwrap();
     let mut histogram = full.clone();
     histogram.record(5);
+    assert_eq!(histogram, full);
     histogram.merge(&full);
     assert_eq!(histogram, full);
     let mut coarse = LatencyHistogram::new(Digits::new(1).unwrap());
