@@ -35,6 +35,15 @@ python3 tools/wasm/link.py "$BUILD/$TARGET/wasm/foresail_filter.wasm" "$linked" 
     proxy_on_tick \
     proxy_on_http_call_response
 
+# Its own manifest, its own profile: nothing of ours but the compiler.
+(
+    unset CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS
+    tools/wasm-cargo.sh build --quiet --locked --release \
+        --manifest-path tests/empty-filter/Cargo.toml --target-dir "$BUILD/empty-filter"
+)
+cp "$BUILD/empty-filter/$TARGET/release/empty_filter.wasm" "$OUT/.empty.$$"
+mv -f "$OUT/.empty.$$" "$OUT/empty_filter.wasm"
+
 how="without wasm-opt"
 if [ -x .tools/bin/wasm-opt ]; then
     .tools/bin/wasm-opt "${FEATURES[@]}" -O3 --strip-debug --strip-producers "$linked" -o "$linked"

@@ -3,7 +3,7 @@
 mod abi;
 mod current;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, UNIX_EPOCH};
 
 use foresail_wire::CONTENT_TYPE;
@@ -21,6 +21,7 @@ const IDLE_TICK: Duration = Duration::from_secs(60);
 
 thread_local! {
     static PLUGIN: RefCell<Option<Plugin>> = const { RefCell::new(None) };
+    static MEMORY_PAGES: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Runs `act` on the VM's plugin. Never re-entered; if it were, nothing would happen.
@@ -69,6 +70,7 @@ impl RootContext for Root {
         let next = with_plugin(|plugin| plugin.tick(now)).flatten();
         set_tick(next);
         send(now);
+        log_memory();
     }
 }
 
@@ -139,6 +141,15 @@ fn notify(notice: Option<Notice>) {
             Notice::Reached => LogLevel::Info,
         };
         log(level, &format!("foresail: {notice}"));
+    }
+}
+
+/// Says how much memory the VM has when it has more than the time before.
+fn log_memory() {
+    const PAGE_KIB: usize = 64;
+    let pages = core::arch::wasm32::memory_size(0);
+    if MEMORY_PAGES.replace(pages) < pages {
+        log(LogLevel::Debug, &format!("foresail: memory is {} KiB", pages * PAGE_KIB));
     }
 }
 
