@@ -105,7 +105,10 @@ impl IntoResponse for ApiError {
 }
 
 /// The workload that a path names.
-fn find(app: &App, Path((namespace, name)): Path<(String, String)>) -> Result<Arc<Workload>, ApiError> {
+fn find(
+    app: &App,
+    Path((namespace, name)): Path<(String, String)>,
+) -> Result<Arc<Workload>, ApiError> {
     app.ingest
         .workloads()
         .get(&namespace, &name)

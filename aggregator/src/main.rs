@@ -66,8 +66,7 @@ fn serve_or_check(path: &Path, check: bool) -> anyhow::Result<()> {
 
 /// `FORESAIL_LOG` sets what is said, as in `info` or `foresail_aggregator=debug`.
 fn log_to_stderr() {
-    let filter =
-        EnvFilter::try_from_env("FORESAIL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_env("FORESAIL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -82,8 +82,12 @@ pub async fn run(
     let (stop, stopped) = watch::channel(false);
     let (close, closed) = watch::channel(false);
 
-    let connections =
-        tokio::spawn(listener::accept(listener, router(Arc::clone(&app)), Arc::clone(&app), closed));
+    let connections = tokio::spawn(listener::accept(
+        listener,
+        router(Arc::clone(&app)),
+        Arc::clone(&app),
+        closed,
+    ));
     let mut loops = JoinSet::new();
     let refits = Arc::new(Semaphore::new(1));
     for (key, autoscaler) in parts.autoscalers {

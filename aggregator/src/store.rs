@@ -120,8 +120,7 @@ pub fn to_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>, StoreError> {
 /// # Errors
 /// [`StoreError::Corrupt`], naming `table`.
 pub fn from_bytes<T: DeserializeOwned>(table: &'static str, bytes: &[u8]) -> Result<T, StoreError> {
-    postcard::from_bytes(bytes)
-        .map_err(|error| StoreError::Corrupt { table, source: error.into() })
+    postcard::from_bytes(bytes).map_err(|error| StoreError::Corrupt { table, source: error.into() })
 }
 
 /// Everything that one transaction writes.
@@ -306,5 +305,7 @@ impl StoreReader {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod disk;
 #[cfg(test)]
 mod tests;

@@ -53,12 +53,14 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (status, error) = match self {
-            Self::TooLarge => {
-                (StatusCode::PAYLOAD_TOO_LARGE, format!("a frame has at most {MAX_FRAME_BYTES} bytes"))
-            }
-            Self::TooSlow => {
-                (StatusCode::REQUEST_TIMEOUT, format!("the frame was not there in {BODY_TIMEOUT:?}"))
-            }
+            Self::TooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                format!("a frame has at most {MAX_FRAME_BYTES} bytes"),
+            ),
+            Self::TooSlow => (
+                StatusCode::REQUEST_TIMEOUT,
+                format!("the frame was not there in {BODY_TIMEOUT:?}"),
+            ),
             Self::CutShort => (StatusCode::BAD_REQUEST, "the frame was cut short".to_owned()),
             Self::NoRoom => return busy(FrameResult::Shed),
         };

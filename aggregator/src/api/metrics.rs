@@ -64,7 +64,9 @@ impl Families<'_> {
                 family.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
             } else {
                 let labels = labels.as_slice();
-                family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+                family
+                    .encode_family(&labels)?
+                    .encode_counter::<NoLabelSet, _, u64>(&value, None)?;
             }
         }
         Ok(())

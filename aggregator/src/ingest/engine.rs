@@ -206,7 +206,8 @@ impl Engine {
         received_at: Timestamp,
     ) -> Result<(Frame<'r>, Arc<Workload>), Answer> {
         let frame = decode(&received.bytes).map_err(Answer::Invalid)?;
-        let (namespace, name) = (frame.identity.namespace.as_str(), frame.identity.workload.as_str());
+        let (namespace, name) =
+            (frame.identity.namespace.as_str(), frame.identity.workload.as_str());
         let known = self.workloads.get(namespace, name);
         let Some(workload) = known else {
             if self.workloads.len() >= self.workloads.limit() {
@@ -243,7 +244,11 @@ impl Engine {
         self.save(now, &|_| true)
     }
 
-    fn save(&mut self, now: Timestamp, turn: &dyn Fn(WorkloadId) -> bool) -> Result<(), StoreError> {
+    fn save(
+        &mut self,
+        now: Timestamp,
+        turn: &dyn Fn(WorkloadId) -> bool,
+    ) -> Result<(), StoreError> {
         self.last_tick = self.last_tick.max(now);
         let now = self.last_tick;
         let all = self.workloads.all();
@@ -350,12 +355,7 @@ impl Engine {
 }
 
 /// Counts a committed frame.
-fn apply(
-    frame: &Frame<'_>,
-    workload: &Workload,
-    received_at: Timestamp,
-    batch: u64,
-) -> Answer {
+fn apply(frame: &Frame<'_>, workload: &Workload, received_at: Timestamp, batch: u64) -> Answer {
     let mut tracked = workload.lock();
     tracked.unsaved_from.get_or_insert(batch);
     tracked.is_changed = true;

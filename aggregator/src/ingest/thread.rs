@@ -127,10 +127,7 @@ impl Ingest {
     /// Stores a decision.
     pub async fn record(&self, record: Record) -> Recorded {
         let (sender, recorded) = oneshot::channel();
-        self.records
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push((record, sender));
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).push((record, sender));
         self.wake();
         recorded.await.unwrap_or(Recorded::Pending)
     }

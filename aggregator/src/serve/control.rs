@@ -171,8 +171,7 @@ impl ControlLoop {
             Ok(Ok(done)) => Some(done),
             Ok(Err(_)) => {
                 self.failed_step("the step panicked; the autoscaler begins anew, reactive first");
-                let fresh =
-                    Autoscaler::restore(&self.control.config, self.last_good.clone(), now);
+                let fresh = Autoscaler::restore(&self.control.config, self.last_good.clone(), now);
                 *self.lock() = fresh;
                 None
             }

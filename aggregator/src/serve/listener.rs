@@ -76,8 +76,7 @@ pub(super) async fn accept(
         {
             oldest.give_way.notify_one();
         }
-        let serving =
-            serve(stream, router.clone(), connection, Arc::clone(&app), closed.clone());
+        let serving = serve(stream, router.clone(), connection, Arc::clone(&app), closed.clone());
         open.spawn(serving);
     }
     while open.join_next().await.is_some() {}

@@ -2,9 +2,7 @@
 
 use redb::{Database, ReadableTable, Table, TableDefinition, WriteTransaction};
 
-use super::{
-    Changes, DECISIONS_KEPT, StoreError, WorkloadId, database_error as failed,
-};
+use super::{Changes, DECISIONS_KEPT, StoreError, WorkloadId, database_error as failed};
 
 /// Version of everything below. Raise it when a stored form changes.
 pub(super) const SCHEMA: u64 = 1;
@@ -77,8 +75,8 @@ pub(super) fn write(
     if !changes.decisions.is_empty() {
         let mut decisions = transaction.open_table(DECISIONS).map_err(failed)?;
         for (id, decision) in changes.decisions {
-            let json = serde_json::to_vec(decision)
-                .map_err(|error| StoreError::Encode(error.into()))?;
+            let json =
+                serde_json::to_vec(decision).map_err(|error| StoreError::Encode(error.into()))?;
             decisions.insert((*id, decision.sequence), json.as_slice()).map_err(failed)?;
             forget_decisions(&mut decisions, *id, decision.sequence)?;
         }

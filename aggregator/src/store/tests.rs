@@ -59,9 +59,7 @@ fn what_was_committed_is_there_after_opening_again() {
     };
     store.commit(at(6), &changes).unwrap();
     let states = [(0, 7, b"state".to_vec())];
-    store
-        .commit(at(7), &Changes { next_batch: 8, states: &states, ..Changes::default() })
-        .unwrap();
+    store.commit(at(7), &Changes { next_batch: 8, states: &states, ..Changes::default() }).unwrap();
     drop(store);
 
     let store = Store::open(&path(&directory)).unwrap();
@@ -140,4 +138,20 @@ fn a_state_in_use_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let _used = Store::open(&path(&directory)).unwrap();
     assert_eq!(Store::open(&path(&directory)).unwrap_err().kind(), "open");
+}
+
+#[test]
+fn a_batch_whose_commit_failed_is_not_replayed_even_if_it_reached_the_disk() {
+    let disk = disk::Disk::default();
+    let mut store = disk.open();
+    let frames = |next_batch| Changes { next_batch, frames: Some(&[]), ..Changes::default() };
+    let numbers = |store: &Store| load(store).batches.iter().map(|(n, _)| *n).collect::<Vec<_>>();
+    store.commit(at(1), &frames(1)).unwrap();
+    disk.lie(true);
+    assert_eq!(store.commit(at(2), &frames(2)).unwrap_err().kind(), "database");
+    disk.lie(false);
+    assert_eq!(numbers(&disk.open()), [1, 2], "the failed commit did reach the disk");
+    assert_eq!(store.commit(at(2), &frames(2)).unwrap_err().kind(), "closed");
+    store.commit(at(4), &Changes { next_batch: 2, ..Changes::default() }).unwrap();
+    assert_eq!(numbers(&store), [1]);
 }

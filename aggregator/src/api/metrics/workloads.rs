@@ -103,7 +103,8 @@ fn forecasts(controls: &[Managed<'_>], families: &mut Families<'_>) -> Result<()
 type Count = (&'static str, &'static str, fn(&ControlCounters) -> u64);
 
 fn counts(controls: &[Managed<'_>], families: &mut Families<'_>) -> Result<(), fmt::Error> {
-    let rows: Vec<_> = controls.iter().map(|(key, control, _)| (key_labels(key), control)).collect();
+    let rows: Vec<_> =
+        controls.iter().map(|(key, control, _)| (key_labels(key), control)).collect();
     let plain: [Count; 4] = [
         ("decisions", "Decisions made", |c| c.decisions.load(Ordering::Relaxed)),
         ("decisions_unrecorded", "Decisions acted on before they were on disk", |c| {
