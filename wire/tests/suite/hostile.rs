@@ -198,6 +198,13 @@ fn counts_that_are_empty_or_do_not_ascend_are_refused() {
     assert_eq!(kind(&with(&codes, &[2, 200, 3, 200, 1])), "inconsistent", "the same key twice");
     assert_eq!(kind(&with(&codes, &[2, 200, 3, 100, 1])), "inconsistent", "descending");
     assert_eq!(kind(&with(&codes, &[2, 200, 4, 201, 0])), "inconsistent", "a count of zero");
+    let grpc_and_flags = |bytes: &[u8]| {
+        let [none, some] = [&[0, 0][..], bytes].map(|rest| [&codes, rest].concat());
+        kind(&with(&none, &some))
+    };
+    assert_eq!(grpc_and_flags(&[2, 4, 1, 5, 1, 2, 1, 1, 2, 1]), "ok");
+    assert_eq!(grpc_and_flags(&[2, 5, 1, 4, 1, 0]), "inconsistent", "gRPC statuses");
+    assert_eq!(grpc_and_flags(&[0, 2, 5, 1, 4, 1]), "inconsistent", "flags");
 }
 
 #[test]
