@@ -41,7 +41,7 @@ const RECORDED: [(u64, f64); 3] = [(11, 0.96), (12, 1.05), (13, 0.98)];
 
 /// How many days the forecast has seen.
 pub(crate) const RECORDED_DAYS: usize = RECORDED.len();
-/// The end of the night before is played first and not counted, so that all is warm.
+/// Midnight's load is played first and not counted, so that all is warm.
 pub(crate) const LEAD_IN: Duration = Duration::from_secs(10);
 
 /// Today's requests, beginning [`LEAD_IN`] before the day. Each brings its own work, so that both
@@ -83,9 +83,9 @@ pub(crate) fn history(day: Duration, start: u64) -> String {
     rows
 }
 
-/// The hour of a day that has lasted `seconds`; negative in the night before.
+/// The hour of a day that has lasted `seconds`; midnight before it begins.
 fn hour(seconds: f64, day: Duration) -> f64 {
-    24.0 * seconds / day.as_secs_f64()
+    24.0 * seconds.max(0.0) / day.as_secs_f64()
 }
 
 /// The time of a day that has lasted for `elapsed`, as a clock shows it.
@@ -172,6 +172,6 @@ mod tests {
     fn the_clock_shows_the_compressed_time() {
         assert_eq!(clock(0.0, DAY), "00:00");
         assert_eq!(clock(76.0, DAY), "07:36");
-        assert_eq!(clock(-1.0, DAY), "23:54");
+        assert_eq!(clock(-1.0, DAY), "00:00");
     }
 }

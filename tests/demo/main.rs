@@ -67,7 +67,7 @@ async fn demo(settings: Settings) -> Result<ExitCode> {
 
     if std::env::var_os("DEMO_SKELETON").is_some() {
         // TODO-SKELETON
-        let sidecars = Sidecars { filter: None, aggregator: foresail::address(1) };
+        let sidecars = Sidecars { filter: foresail::filter().ok(), aggregator: foresail::address(1) };
         let mesh = Mesh::start(settings, sidecars).await?;
         let scaler = Autoscaler::Threshold(Threshold::default());
         let second = run::play(settings, &mesh, Start::soon(), plan, scaler, &mut screen).await?;
