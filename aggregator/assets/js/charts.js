@@ -1,7 +1,7 @@
 // Charts over time on uPlot: one look, one time axis, one cursor for all of them.
 
 import uPlot from "../vendor/uplot-1.6.32/uPlot.esm.js";
-import { h, setText, setAttribute } from "./dom.js";
+import { h, setAttribute, setHidden, setText } from "./dom.js";
 import { moment, MISSING } from "./format.js";
 
 const SYNC_KEY = "foresail";
@@ -27,7 +27,7 @@ const timeAxisValues = (chart, splits) => {
  * A chart with its own legend.
  *
  * `spec`: { id, title, unit, height, format, floor, lines: [{ key, label, color, swatch, dash, width, stepped, hidden, legend }],
- *           bands: [[upperKey, lowerKey, color]], whole, marks: () => [{ value, label, color }] }
+ *           bands: [[upperKey, lowerKey, color]], whole, marks: () => [{ value, label, words, color }] }
  */
 export class TimeChart {
   #spec;
@@ -35,6 +35,7 @@ export class TimeChart {
   #data = null;
   #span = { from: 0, to: 1, now: 0 };
   #legend = new Map();
+  #marks = h("li", { class: "legend-mark", hidden: true });
   #time = h("span", { class: "chart-time" });
   #plot = h("div", { class: "chart-plot" });
 
@@ -56,7 +57,7 @@ export class TimeChart {
         "figcaption",
         {},
         h("h2", {}, spec.title, h("span", { class: "unit" }, ` ${spec.unit}`)),
-        h("ul", { class: "legend" }, items),
+        h("ul", { class: "legend" }, items, this.#marks),
         this.#time,
       ),
       this.#plot,
@@ -122,6 +123,9 @@ export class TimeChart {
       const words = this.#legend.get(key);
       if (words) setText(words, this.#spec.format(value));
     });
+    const marks = this.#spec.marks?.() ?? [];
+    setHidden(this.#marks, marks.length === 0);
+    setText(this.#marks, marks.map(({ label, words }) => `${label} ${words}`).join(", "));
     const span = this.#span.to - this.#span.from;
     setText(this.#time, hovering ? moment(this.#data[0][at], span) : "");
   }
@@ -222,9 +226,6 @@ export class TimeChart {
       const y = Math.round(chart.valToPos(mark.value, "y", true));
       const color = cssColor(mark.color);
       line(bbox.left, y, bbox.left + bbox.width, y, color, [6, 4]);
-      ctx.fillStyle = color;
-      ctx.textBaseline = "bottom";
-      ctx.fillText(mark.label, bbox.left + 4 * scale, y - 2 * scale);
     }
     ctx.restore();
   }

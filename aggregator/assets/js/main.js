@@ -65,8 +65,7 @@ function render() {
     history.replaceState(null, "", addressOf(route));
   }
   const key = route.name === null ? null : keyOf(route);
-  list.update(workloads, key, route, now);
-  summarise(now);
+  showList(now);
   const workload = workloads.find((one) => keyOf(one) === key);
   if (workload === undefined) {
     showState(workloads.length === 0 ? "empty" : "unknown");
@@ -81,6 +80,11 @@ function render() {
     document.title = `${key} · Foresail`;
   }
   page.tick(workload);
+}
+
+function showList(now) {
+  list.update(workloads, route.name === null ? null : keyOf(route), route, now);
+  summarise(now);
 }
 
 function summarise(now) {
@@ -127,7 +131,7 @@ addEventListener("hashchange", () => {
   const same = before.namespace === route.namespace && before.name === route.name;
   if (same && page !== null && before.range !== route.range) {
     page.setRange(route);
-    if (workloads !== null) list.update(workloads, keyOf(route), route, api.serverNow());
+    showList(api.serverNow());
   } else {
     render();
   }
@@ -143,6 +147,8 @@ for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"])
 setInterval(() => {
   showConnection();
   page?.age();
+  // Ticks do this while there are any.
+  if (lostAt !== null && workloads !== null) showList(api.serverNow());
 }, 1000);
 
 api.listen({

@@ -44,12 +44,25 @@ export const journalSeconds = (micros) => micros / 1e6;
 
 export class Series {
   #points = new Map();
-  #current = new Map();
+  #replicas = new Map();
+  #foreseen = new Map();
   #decisions = new Map();
   #step = 1;
 
+  #forecast = null;
+
   /** The newest forecast as the aggregator gave it, or null. */
-  forecast = null;
+  get forecast() {
+    return this.#forecast;
+  }
+
+  /** Keeps, for every time to come, what was first forecast for it. */
+  setForecast(forecast, now) {
+    this.#forecast = forecast;
+    for (const step of forecast.points) {
+      if (step.t > now && !this.#foreseen.has(step.t)) this.#foreseen.set(step.t, step);
+    }
+  }
 
   /** Starts over, for another range. */
   clear() {
@@ -75,10 +88,9 @@ export class Series {
     return newest;
   }
 
-  /** The count of existing replicas is not in the history, so what is seen of it is kept here. */
-  addCurrentReplicas(t, replicas) {
-    if (replicas === null || replicas === undefined) return;
-    this.#current.set(Math.floor(t), replicas);
+  /** The history has no count of existing replicas and is late with the others, so what is seen of them is kept. */
+  addReplicas(t, { current_replicas, ready_replicas, desired_replicas }) {
+    this.#replicas.set(Math.floor(t), { current_replicas, ready_replicas, desired_replicas });
   }
 
   /** Returns whether any of them is new. */
@@ -86,10 +98,9 @@ export class Series {
     const before = this.#decisions.size;
     for (const decision of decisions) {
       this.#decisions.set(decision.sequence, decision);
-      this.addCurrentReplicas(
-        journalSeconds(decision.at),
-        decision.observation.current_replicas,
-      );
+      const { current_replicas, ready_replicas } = decision.observation;
+      const { desired_replicas } = decision;
+      this.addReplicas(journalSeconds(decision.at), { current_replicas, ready_replicas, desired_replicas });
     }
     return this.#decisions.size !== before;
   }
@@ -102,7 +113,7 @@ export class Series {
   /** Forgets what no range can show any more. */
   prune(now, range) {
     const oldest = now - range.seconds - 60;
-    for (const map of [this.#points, this.#current]) {
+    for (const map of [this.#points, this.#replicas, this.#foreseen]) {
       for (const t of map.keys()) if (t < oldest) map.delete(t);
     }
     const surplus = this.#decisions.size - MAX_DECISIONS;
@@ -113,13 +124,14 @@ export class Series {
 
   /**
    * Columns for the charts: `history` on its own grid, with null for what is missing; `ahead` for the forecast;
-   * `then` for what was forecast before for a time that has come; `current` for replicas seen; and the time span.
+   * `then` for what was forecast before for a time that has come; `replicas`, with what was seen of them where history
+   * has nothing; and the time span.
    */
   columns(now, range) {
     const start = now - range.seconds;
     const history = this.#historyColumns(start);
     const ahead = { t: [], point: [], lower: [], upper: [] };
-    for (const step of this.forecast?.points ?? []) {
+    for (const step of this.#forecast?.points ?? []) {
       if (step.t < now - Math.max(this.#step, 60)) continue;
       ahead.t.push(step.t);
       ahead.point.push(step.point);
@@ -127,12 +139,16 @@ export class Series {
       ahead.upper.push(step.upper);
     }
     const then = this.#forecastThen(start, now);
-    const current = sortedColumns(this.#current, start);
+    const replicas = {
+      current: this.#replicaColumn(start, "current_replicas"),
+      ready: this.#replicaColumn(start, "ready_replicas"),
+      desired: this.#replicaColumn(start, "desired_replicas"),
+    };
 
     const first = history.t[0] ?? now;
     const from = Math.min(Math.max(start, first), now - Math.min(LEAST_SPAN_SECONDS, range.seconds));
     const to = Math.max(now, ahead.t.at(-1) ?? now);
-    return { history, ahead, then, current, now, from, to };
+    return { history, ahead, then, replicas, now, from, to };
   }
 
   #historyColumns(start) {
@@ -154,13 +170,27 @@ export class Series {
     return columns;
   }
 
+  #replicaColumn(start, field) {
+    const byTime = new Map();
+    for (const [t, seen] of this.#replicas) if (t >= start) byTime.set(t, seen[field] ?? null);
+    if (!HISTORY_FIELDS.includes(field)) return columnOf(byTime);
+    for (const [t, point] of this.#points) {
+      const value = point[field] ?? null;
+      if (t >= start && (value !== null || !byTime.has(t))) byTime.set(t, value);
+    }
+    return columnOf(byTime);
+  }
+
+  /** As far as this page has seen forecasts, those; before, what the decisions have looked at. */
   #forecastThen(start, now) {
+    const firstSeen = Math.min(...this.#foreseen.keys());
     const byTime = new Map();
     for (const { at, forecast } of this.#decisions.values()) {
       if (!forecast) continue;
       const t = Math.round(journalSeconds(at) + durationSeconds(forecast.horizon));
-      if (t >= start && t <= now) byTime.set(t, forecast);
+      if (t >= start && t <= now && t < firstSeen) byTime.set(t, forecast);
     }
+    for (const [t, step] of this.#foreseen) if (t >= start && t <= now) byTime.set(t, step);
     const t = [...byTime.keys()].sort((a, b) => a - b);
     return {
       t,
@@ -173,14 +203,14 @@ export class Series {
   get sizes() {
     return {
       history: this.#points.size,
-      forecast: this.forecast?.points.length ?? 0,
+      forecast: this.#forecast?.points.length ?? 0,
       decisions: this.#decisions.size,
-      current: this.#current.size,
+      replicas: this.#replicas.size,
     };
   }
 }
 
-function sortedColumns(map, start) {
-  const t = [...map.keys()].filter((at) => at >= start).sort((a, b) => a - b);
-  return { t, value: t.map((at) => map.get(at)) };
+function columnOf(byTime) {
+  const t = [...byTime.keys()].sort((a, b) => a - b);
+  return { t, v: t.map((at) => byTime.get(at)) };
 }

@@ -103,7 +103,7 @@ export class WorkloadPage {
   tick(workload) {
     const now = api.serverNow();
     this.#workload = workload;
-    this.#series.addCurrentReplicas(now, workload.current_replicas);
+    this.#series.addReplicas(now, workload);
     this.#series.prune(now, this.#route.range);
     this.#showFigures();
     this.age();
@@ -169,7 +169,7 @@ export class WorkloadPage {
       if (now >= this.#forecastDue) {
         this.#forecastDue = now + FORECAST_SECONDS;
         wanted.push(api.getForecast(this.#route, signal).then((forecast) => {
-          this.#series.forecast = forecast;
+          this.#series.setForecast(forecast, now);
           this.#showForecast();
         }));
       }
@@ -273,7 +273,7 @@ export class WorkloadPage {
     const now = api.serverNow();
     const columns = this.#series.columns(now, this.#route.range);
     this.#drawn = columns;
-    const { history, ahead, then, current } = columns;
+    const { history, ahead, then, replicas } = columns;
     const of = (field) => ({ t: history.t, v: history[field] });
     this.#summarise(now);
     const draw = (name, lines) => this.#charts[name].update(lines, columns, this.#summaries[name]);
@@ -286,11 +286,7 @@ export class WorkloadPage {
       actual: of("rps"),
     });
     draw("latency", { p50: of("p50_ms"), p95: of("p95_ms"), p99: of("p99_ms") });
-    draw("replicas", {
-      current: { t: current.t, v: current.value },
-      desired: of("desired_replicas"),
-      ready: of("ready_replicas"),
-    });
+    draw("replicas", replicas);
     draw("errors", { errors: of("error_ratio") });
     this.#table.update(columns);
   }
@@ -388,8 +384,8 @@ function makeCharts(objective) {
       marks: () => {
         const goal = objective();
         if (!goal) return [];
-        const label = `objective ${quantile(goal.quantile)} ≤ ${latency(goal.latency_ms)}`;
-        return [{ value: goal.latency_ms, label, color: "--c-objective" }];
+        const words = `${quantile(goal.quantile)} ≤ ${latency(goal.latency_ms)}`;
+        return [{ value: goal.latency_ms, label: "objective", words, color: "--c-objective" }];
       },
     }),
     replicas: new TimeChart({
