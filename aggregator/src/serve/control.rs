@@ -23,6 +23,9 @@ use crate::units::{Timestamp, WorkloadKey};
 const STEP_DEADLINE: Duration = Duration::from_secs(1);
 /// A number that is reached already is written again after so long, in case it was changed.
 const REFRESH: Duration = Duration::from_secs(30);
+/// A decision is due this long after a multiple of its interval: then the frames of the window
+/// that ended there have arrived.
+const SETTLED_AFTER: Duration = Duration::from_millis(350);
 /// What a loop may be late before it is taken for stuck.
 const LATENESS: Duration = Duration::from_secs(10);
 
@@ -66,13 +69,14 @@ impl ControlLoop {
         })
     }
 
-    /// Decides at each multiple of the decision interval until `stopped` becomes true.
+    /// Decides just after each multiple of the decision interval until `stopped` becomes true.
     pub(super) async fn run(mut self, mut stopped: watch::Receiver<bool>) {
         let interval = self.control.config.decision_interval;
         self.refit();
         loop {
             let now = clock::now();
-            let next = Timestamp::of_step(now.step_index(interval) + 1, interval);
+            let index = (now - SETTLED_AFTER).step_index(interval);
+            let next = Timestamp::of_step(index + 1, interval) + SETTLED_AFTER;
             // Asking, deciding and writing are each bounded by less than an interval or a timeout.
             self.control.promise(next + 2 * interval + self.source_timeout() + LATENESS);
             tokio::select! {
