@@ -268,7 +268,11 @@ impl WorkloadTelemetry {
         since: Timestamp,
         replicas: Option<&ReplicaStatus>,
     ) -> Observation {
-        let expected = self.expected_pods(replicas.map(|status| status.ready_replicas));
+        // A replica that became Ready since the last look cannot have reported a whole window yet.
+        let ready = replicas.map(|status| status.ready_replicas);
+        let ready_before = self.volatile.ready_replicas;
+        let expected =
+            self.expected_pods(ready.map(|ready| ready.min(ready_before.unwrap_or(ready))));
         let settled = self.volatile.open.settled(now, expected);
         let newest = settled
             .clone()

@@ -182,3 +182,15 @@ fn failures_are_server_errors_and_not_clients_that_went_away() {
     let seen = telemetry.observe(at(2), at(0), Some(&replicas(1)));
     assert!(seen.error_ratio.is_some_and(|r| (r.get() - 0.3).abs() < 1e-6), "{seen:?}");
 }
+
+#[test]
+fn a_replica_that_has_just_become_ready_is_not_missed() {
+    let mut telemetry = WorkloadTelemetry::new();
+    telemetry.apply(&frame("a", 1, 0, 10), at(1));
+    telemetry.set_replicas(Some(1), None);
+    let grown = telemetry.observe(at(2), at(0), Some(&replicas(3)));
+    assert_eq!(grown.coverage, Some(Ratio::ONE));
+    telemetry.set_replicas(Some(3), None);
+    let missed = telemetry.observe(at(2), at(0), Some(&replicas(3)));
+    assert!(missed.coverage.is_some_and(|coverage| coverage.get() < 0.5), "{missed:?}");
+}
