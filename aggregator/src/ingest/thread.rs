@@ -75,17 +75,8 @@ impl IngestThread {
 /// # Errors
 /// When the system gives no thread.
 pub fn start(engine: Engine) -> std::io::Result<(Arc<Ingest>, IngestThread)> {
-    let (jobs, queue) = sync_channel(MAX_QUEUED_FRAMES);
-    let ingest = Arc::new(Ingest {
-        jobs,
-        records: Mutex::default(),
-        queued_bytes: AtomicUsize::new(0),
-        draining: AtomicBool::new(false),
-        alive_at: AtomicU64::new(clock::now().as_micros()),
-        counters: Arc::clone(engine.counters()),
-        workloads: Arc::clone(engine.workloads()),
-        store: engine.store().reader(),
-    });
+    let (ingest, queue) = Ingest::new(&engine);
+    let ingest = Arc::new(ingest);
     let shared = Arc::clone(&ingest);
     let thread = std::thread::Builder::new()
         .name("ingest".to_owned())
@@ -94,6 +85,21 @@ pub fn start(engine: Engine) -> std::io::Result<(Arc<Ingest>, IngestThread)> {
 }
 
 impl Ingest {
+    fn new(engine: &Engine) -> (Self, Receiver<Job>) {
+        let (jobs, queue) = sync_channel(MAX_QUEUED_FRAMES);
+        let ingest = Self {
+            jobs,
+            records: Mutex::default(),
+            queued_bytes: AtomicUsize::new(0),
+            draining: AtomicBool::new(false),
+            alive_at: AtomicU64::new(clock::now().as_micros()),
+            counters: Arc::clone(engine.counters()),
+            workloads: Arc::clone(engine.workloads()),
+            store: engine.store().reader(),
+        };
+        (ingest, queue)
+    }
+
     /// Hands over a frame and waits for what its sender is to be told.
     pub async fn frame(&self, bytes: Bytes, received_at: Timestamp) -> Answer {
         let refused = |answer: Answer| {
@@ -240,5 +246,55 @@ fn work(
         for sender in waiting {
             let _ = sender.send(recorded);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::disk::Disk;
+
+    fn engine() -> Engine {
+        Engine::open(Disk::default().open(), &[], 10).unwrap().0
+    }
+
+    fn result(answer: &Answer) -> FrameResult {
+        answer.result()
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_the_queue_is_shed_at_once() {
+        let engine = engine();
+        let (ingest, queue) = Ingest::new(&engine);
+        let ingest = Arc::new(ingest);
+        let big = Bytes::from(vec![0; MAX_QUEUED_BYTES / 4]);
+        let waiting: Vec<_> = (0..4)
+            .map(|_| {
+                let (ingest, big) = (Arc::clone(&ingest), big.clone());
+                tokio::spawn(async move { ingest.frame(big, clock::now()).await })
+            })
+            .collect();
+        while ingest.queued_bytes.load(Ordering::Relaxed) < MAX_QUEUED_BYTES {
+            tokio::task::yield_now().await;
+        }
+        let answer = ingest.frame(Bytes::from_static(b"x"), clock::now()).await;
+        assert_eq!(result(&answer), FrameResult::Shed);
+        assert_eq!(ingest.counters().get(FrameResult::Shed), 1);
+        drop(queue);
+        for answer in waiting {
+            // Their thread is gone: the senders are told so and do not wait for ever.
+            assert_eq!(result(&answer.await.unwrap()), FrameResult::Draining);
+        }
+    }
+
+    #[tokio::test]
+    async fn draining_refuses_new_frames_and_ends_when_everything_is_saved() {
+        let (ingest, thread) = start(engine()).unwrap();
+        let answer = ingest.frame(Bytes::from_static(b"x"), clock::now()).await;
+        assert_eq!(result(&answer), FrameResult::BadMagic);
+        ingest.drain();
+        let answer = ingest.frame(Bytes::from_static(b"x"), clock::now()).await;
+        assert_eq!(result(&answer), FrameResult::Draining);
+        assert!(thread.join());
     }
 }

@@ -5,10 +5,13 @@ fn path(directory: &tempfile::TempDir) -> PathBuf {
     directory.path().join("state.redb")
 }
 
+/// Number of a batch, and its frames with their times.
+type Batch = (u64, Vec<(Timestamp, Vec<u8>)>);
+
 #[derive(Debug, Default)]
 struct Seen {
     workloads: Vec<(WorkloadId, WorkloadKey)>,
-    batches: Vec<(u64, Vec<(Timestamp, Vec<u8>)>)>,
+    batches: Vec<Batch>,
     states: Vec<(WorkloadId, u64, Vec<u8>)>,
     windows: Vec<(u8, Vec<u8>)>,
 }

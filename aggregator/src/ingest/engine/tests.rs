@@ -265,7 +265,9 @@ fn run(events: &[Event]) -> Vec<Totals> {
     let mut second = 0;
     for event in events {
         second += 1;
-        filters.iter_mut().for_each(|filter| filter.observe(second - 1));
+        for filter in &mut filters {
+            filter.observe(second - 1);
+        }
         match event {
             Event::Report => report(&mut engine, &mut filters, second, true),
             Event::ReportUnheard => report(&mut engine, &mut filters, second, false),
