@@ -237,6 +237,22 @@ fn example_histogram() -> Vec<u8> {
 }
 
 #[test]
+fn names_are_at_most_256_bytes() {
+    let named = |len: usize| {
+        let name = [&varint(len as u64), &vec![b'n'; len][..]].concat();
+        with(b"\x04cart", &name)
+    };
+    assert_eq!(kind(&named(MAX_TEXT_BYTES)), "ok");
+    assert_eq!(kind(&named(MAX_TEXT_BYTES + 1)), "malformed");
+}
+
+#[test]
+fn long_names_are_cut_between_characters() {
+    assert_eq!(Text::truncated("n".repeat(300)).as_str(), "n".repeat(256));
+    assert_eq!(Text::truncated("\u{20ac}".repeat(300)).as_str(), "\u{20ac}".repeat(85));
+}
+
+#[test]
 fn names_must_be_utf8_and_directions_known() {
     assert_eq!(kind(&with(b"cart", b"c\xffrt")), "malformed");
     let bytes = Writer::frame(&samples::example());
