@@ -21,8 +21,8 @@ pub(crate) const WORKLOAD: &str = "web";
 /// What the sidecars of a fleet are made of.
 #[derive(Clone, Debug)]
 pub(crate) struct Sidecars {
-    /// The filter with its configuration; `None` runs bare proxies.
-    pub(crate) filter: Option<WasmFilter>,
+    /// The filter with its configuration.
+    pub(crate) filter: WasmFilter,
     /// Where the filter sends its frames.
     pub(crate) aggregator: SocketAddr,
 }
@@ -217,13 +217,11 @@ impl Sidecars {
     async fn start(&self, directory: &WorkDir, name: &str) -> Result<Serving> {
         let config = ServiceConfig { concurrency: REPLICA_CONCURRENCY, ..ServiceConfig::default() };
         let service = Service::start(config).await?;
-        let mut inbound = Listener::new("inbound")
+        let inbound = Listener::new("inbound")
             .inbound()
+            .filter(&self.filter)
             // Like Istio's inbound routes, which leave timeouts to the caller.
             .route(Route::prefix("/").cluster("service").timeout(Duration::ZERO));
-        if let Some(filter) = &self.filter {
-            inbound = inbound.filter(filter);
-        }
         let sidecar = Envoy::builder(name)
             .node(&Node::new(NAMESPACE, WORKLOAD, name))
             .listener(inbound)

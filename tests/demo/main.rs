@@ -18,7 +18,7 @@ mod webhook;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use foresail_tests::ports;
+use foresail_tests::{paths, ports};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::fleet::Sidecars;
@@ -61,24 +61,18 @@ async fn interrupted() -> Result<()> {
 }
 
 async fn demo(settings: Settings) -> Result<ExitCode> {
+    // What is missing is said now, not in the middle.
+    paths::envoy()?;
+    paths::foresail()?;
+    let filter = foresail::filter()?;
+
     let mut screen = Screen::new(settings);
     let plan = day::plan(settings.day);
     screen.say(&introduction(settings, plan.len()));
 
-    if std::env::var_os("DEMO_SKELETON").is_some() {
-        // TODO-SKELETON
-        let sidecars = Sidecars { filter: foresail::filter().ok(), aggregator: foresail::address(1) };
-        let mesh = Mesh::start(settings, sidecars).await?;
-        let scaler = Autoscaler::Threshold(Threshold::default());
-        let second = run::play(settings, &mesh, Start::soon(), plan, scaler, &mut screen).await?;
-        let scorecard = Scorecard { settings, foresail: second.clone(), threshold: second };
-        screen.say(&format!("\n{}", scorecard.table()));
-        return Ok(ExitCode::SUCCESS);
-    }
     let webhook = Webhook::start().await?;
     let port = ports::free()?;
-    let sidecars =
-        Sidecars { filter: Some(foresail::filter()?), aggregator: foresail::address(port) };
+    let sidecars = Sidecars { filter, aggregator: foresail::address(port) };
 
     let mesh = Mesh::start(settings, sidecars.clone()).await?;
     webhook.attach(Some((mesh.fleet.clone(), Orders::Followed)));

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use client::Client;
-pub use results::{Outcome, Results};
+pub use results::{LATE_START, Outcome, Results};
 
 /// The protocol that a load is played in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,12 +157,13 @@ async fn play(
         while requests.try_join_next().is_some() {}
         let (shot, client, results) = (shot.clone(), Arc::clone(client), Arc::clone(&results));
         requests.spawn(async move {
+            let lag = due.elapsed();
             let outcome = client.send(&shot).await;
             let latency = due.elapsed();
             if shot.at >= warm_up
                 && let Ok(mut results) = results.lock()
             {
-                results.record(outcome, latency);
+                results.record(outcome, latency, lag);
             }
         });
     }

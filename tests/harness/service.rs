@@ -7,6 +7,7 @@
 //! | `/status/503` | that status at once |
 //! | `/delay/250` | 200 after so many ms, outside the line |
 //! | `/reset` | the connection (HTTP/1) or stream (HTTP/2) is reset |
+//! | `/cut` | 200 and half a body, then the connection or stream is reset |
 //! | `/echo` | the request's body |
 //! | `/sse/5` | five server-sent events, 100 ms apart |
 //! | `/grpc/14` | gRPC unary: one message, then trailers with that status |

@@ -7,6 +7,9 @@ use std::time::Duration;
 use anyhow::Result;
 use hdrhistogram::Histogram;
 
+/// A generator that is so late has not been given the processor.
+pub const LATE_START: Duration = Duration::from_millis(50);
+
 /// What became of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
@@ -48,15 +51,19 @@ pub struct Results {
     pub latency: Histogram<u64>,
     /// Requests that succeeded within the objective.
     pub within: u64,
+    /// Requests that left over [`LATE_START`] after their planned time. They count with the delay;
+    /// more than a few mean that the machine was too busy to play the load as planned.
+    pub late_starts: u64,
 }
 
 impl Results {
     pub(super) fn new(objective: Duration) -> Result<Self> {
         let latency = Histogram::new_with_bounds(1, 120_000_000, 3)?;
-        Ok(Self { objective, outcomes: BTreeMap::new(), latency, within: 0 })
+        Ok(Self { objective, outcomes: BTreeMap::new(), latency, within: 0, late_starts: 0 })
     }
 
-    pub(super) fn record(&mut self, outcome: Outcome, latency: Duration) {
+    pub(super) fn record(&mut self, outcome: Outcome, latency: Duration, lag: Duration) {
+        self.late_starts += u64::from(lag > LATE_START);
         *self.outcomes.entry(outcome).or_default() += 1;
         self.latency.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
         self.within += u64::from(outcome.is_success() && latency <= self.objective);

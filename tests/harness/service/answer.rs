@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::Desk;
 
-type AnyBody = UnsyncBoxBody<Bytes, Infallible>;
+type AnyBody = UnsyncBoxBody<Bytes, io::Error>;
 type Answer = Response<AnyBody>;
 
 /// An empty message with gRPC's five bytes in front: not compressed, length zero.
@@ -34,9 +34,10 @@ pub(super) async fn answer(desk: &Desk, request: Request<Incoming>) -> Result<An
             Ok(Response::new(text("ok\n")))
         }
         "reset" => Err(io::ErrorKind::ConnectionReset.into()),
+        "cut" => Ok(Response::new(cut())),
         "echo" => {
             let body = request.into_body().collect().await.map_err(io::Error::other)?.to_bytes();
-            Ok(Response::new(Full::new(body).boxed_unsync()))
+            Ok(Response::new(whole(body)))
         }
         "sse" => Ok(events(value.parse().unwrap_or(1))),
         "grpc" => {
@@ -56,7 +57,15 @@ pub(super) async fn answer(desk: &Desk, request: Request<Incoming>) -> Result<An
 }
 
 fn text(text: &'static str) -> AnyBody {
-    Full::new(Bytes::from_static(text.as_bytes())).boxed_unsync()
+    whole(Bytes::from_static(text.as_bytes()))
+}
+
+fn whole(body: Bytes) -> AnyBody {
+    Full::new(body).map_err(never).boxed_unsync()
+}
+
+fn never(never: Infallible) -> io::Error {
+    match never {}
 }
 
 fn with_status(status: u16) -> Answer {
@@ -67,7 +76,7 @@ fn with_status(status: u16) -> Answer {
 
 fn grpc(status: &str) -> Answer {
     let trailers = grpc_status(status);
-    let body = Full::new(Bytes::from_static(EMPTY_MESSAGE));
+    let body = Full::new(Bytes::from_static(EMPTY_MESSAGE)).map_err(never);
     grpc_headers(body.with_trailers(async move { Some(Ok(trailers)) }).boxed_unsync())
 }
 
@@ -88,27 +97,40 @@ fn events(count: u32) -> Answer {
         for number in 0..count {
             tokio::time::sleep(EVENT_INTERVAL).await;
             let event = Bytes::from(format!("data: {number}\n\n"));
-            if sender.send(event).await.is_err() {
+            if sender.send(Ok(event)).await.is_err() {
                 return;
             }
         }
     });
-    let mut answer = Response::new(Events(receiver).boxed_unsync());
+    let mut answer = Response::new(Parts(receiver).boxed_unsync());
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     answer
 }
 
-/// A body that ends when the sender does.
-struct Events(mpsc::Receiver<Bytes>);
+/// Half a body, and an error when the half is on its way.
+fn cut() -> AnyBody {
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        let half = Ok(Bytes::from_static(b"the first half"));
+        if sender.send(half).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            let _ = sender.send(Err(io::ErrorKind::ConnectionReset.into())).await;
+        }
+    });
+    Parts(receiver).boxed_unsync()
+}
 
-impl Body for Events {
+/// A body that ends when the sender does.
+struct Parts(mpsc::Receiver<io::Result<Bytes>>);
+
+impl Body for Parts {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(context).map(|event| event.map(|bytes| Ok(Frame::data(bytes))))
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        self.0.poll_recv(context).map(|part| part.map(|part| part.map(Frame::data)))
     }
 }
