@@ -123,13 +123,13 @@ export class Series {
   }
 
   /**
-   * Columns for the charts: `history` on its own grid, with null for what is missing; `ahead` for the forecast;
-   * `then` for what was forecast before for a time that has come; `replicas`, with what was seen of them where history
-   * has nothing; and the time span.
+   * Columns for the charts: `history` on its own grid, with null for what is missing, of windows that were over at
+   * `newest`, for one that is not has counted too little; `ahead` for the forecast; `then` for what was forecast before
+   * for a time that has come; `replicas`, with what was seen of them where history has nothing; and the time span.
    */
-  columns(now, range) {
+  columns(now, range, newest) {
     const start = now - range.seconds;
-    const history = this.#historyColumns(start);
+    const history = this.#historyColumns(start, newest ?? now);
     const ahead = { t: [], point: [], lower: [], upper: [] };
     for (const step of this.#forecast?.points ?? []) {
       if (step.t < now - Math.max(this.#step, 60)) continue;
@@ -151,10 +151,10 @@ export class Series {
     return { history, ahead, then, replicas, now, from, to };
   }
 
-  #historyColumns(start) {
+  #historyColumns(start, newest) {
     const columns = { t: [] };
     for (const field of HISTORY_FIELDS) columns[field] = [];
-    const times = [...this.#points.keys()].filter((t) => t >= start).sort((a, b) => a - b);
+    const times = [...this.#points.keys()].filter((t) => t >= start && t + this.#step <= newest).sort((a, b) => a - b);
     let previous = null;
     for (const t of times) {
       // Windows that are not in the answer are gaps, just as those without a value.

@@ -269,9 +269,9 @@ export class WorkloadPage {
   }
 
   #draw() {
-    if (!this.#loaded || document.hidden) return;
+    if (!this.#loaded || this.#workload === null || document.hidden) return;
     const now = api.serverNow();
-    const columns = this.#series.columns(now, this.#route.range);
+    const columns = this.#series.columns(now, this.#route.range, this.#workload.newest);
     this.#drawn = columns;
     const { history, ahead, then, replicas } = columns;
     const of = (field) => ({ t: history.t, v: history[field] });
