@@ -110,13 +110,18 @@ fn forecast(moment: &Moment, settings: Settings) -> String {
 
 fn lines(run: &str, moment: &Moment, settings: Settings, dashboard: &str) -> Vec<String> {
     let clock = day::clock(moment.elapsed, settings.day);
-    let seconds = moment.elapsed.max(0.0);
+    let day = settings.day.as_secs_f64();
+    let progress = if moment.elapsed < 0.0 {
+        "warming up, not counted".to_owned()
+    } else {
+        format!("{:.0} of {day:.0} s", moment.elapsed.min(day))
+    };
     let bar = "#".repeat(moment.ready as usize)
         + &"+".repeat(moment.current.saturating_sub(moment.ready) as usize);
     let starting = moment.current.saturating_sub(moment.ready);
     let mut lines = vec![
         String::new(),
-        format!("  {run:<12} {clock}   ({seconds:.0} of {} s)", settings.day.as_secs()),
+        format!("  {run:<12} {clock}   ({progress})"),
         format!("  load         {:.0} rps   {}", moment.rps, forecast(moment, settings)),
         format!("  replicas     {bar}  {} ready, {starting} starting", moment.ready),
         format!("  within {OBJECTIVE:?} {}", share(moment)),

@@ -50,7 +50,13 @@ impl Threshold {
             self.changes.push_back((now, i64::from(desired) - i64::from(current)));
         }
         let Measured { rps, ready_replicas, .. } = measured;
-        let held = if stabilized == asked { "" } else { ", held by the scale-down window" };
+        let held = if stabilized != asked {
+            ", held by the scale-down window"
+        } else if desired < asked {
+            ", as fast as its policies and bounds allow"
+        } else {
+            ""
+        };
         (desired, format!("{rps:.0} rps on {ready_replicas} ready asks for {asked}{held}"))
     }
 
