@@ -131,6 +131,7 @@ fn document(value: String, remedy: &'static str) -> Problem {
     Problem { key: "configuration".to_owned(), value, remedy }
 }
 
+const CLUSTER: &str = "name the Envoy cluster of the aggregator";
 const NAME: &str = "it must be a string of 1 to 256 bytes without control characters";
 
 /// Takes keys out of an object one by one; what is left at the end is unknown.
@@ -142,9 +143,9 @@ struct Reader {
 
 impl Reader {
     fn config(&mut self) -> Option<Config> {
-        let cluster = self.take("cluster", "name the Envoy cluster of the aggregator", name);
+        let cluster = self.take("cluster", CLUSTER, name);
         if cluster.is_none() && self.problems.is_empty() {
-            self.problem("cluster", None, "name the Envoy cluster of the aggregator");
+            self.problem("cluster", None, CLUSTER);
         }
         let path = self.take("path", "it must be a string that begins with /", http_path);
         let authority = self.take("authority", NAME, name);
@@ -227,8 +228,13 @@ impl Reader {
                 }
                 RouteLabels::Off
             }
-            (_, Some(_)) => {
-                self.problem("path_templates", None, "set route_labels to \"path\" or remove it");
+            (_, Some(found)) => {
+                let texts: Vec<_> = found.iter().map(Template::as_str).collect();
+                self.problem(
+                    "path_templates",
+                    Some(&texts.into()),
+                    "set route_labels to \"path\" or remove it",
+                );
                 RouteLabels::Off
             }
             (Some("name"), None) => RouteLabels::Name,
@@ -254,7 +260,7 @@ impl Reader {
     fn problem(&mut self, key: &str, value: Option<&Value>, remedy: &'static str) {
         self.problems.push(Problem {
             key: format!("{}{key}", self.prefix),
-            value: value.map_or_else(|| "not as needed".to_owned(), shown),
+            value: value.map_or_else(|| "nothing".to_owned(), shown),
             remedy,
         });
     }
