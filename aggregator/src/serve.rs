@@ -31,6 +31,9 @@ pub use history::HistoryError;
 
 /// How long open connections may finish what they do after everything is saved.
 const CLOSE_GRACE: Duration = Duration::from_secs(2);
+/// A decision or a tick is due this long after a multiple of its interval: then the frames of the
+/// window that ended there have arrived.
+const SETTLED_AFTER: Duration = Duration::from_millis(350);
 /// Time between ticks of the event stream, and between looks at the ingest thread.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -205,11 +208,12 @@ fn autoscaler(
     Ok(autoscaler)
 }
 
-/// Sends live figures to whoever listens, at each whole second.
+/// Sends live figures to whoever listens, each second, when the last one's frames have arrived.
 async fn tick(app: Arc<App>) {
     loop {
         let now = clock::now();
-        let next = Timestamp::of_step(now.step_index(TICK) + 1, TICK);
+        let next = Timestamp::of_step((now - SETTLED_AFTER).step_index(TICK) + 1, TICK);
+        let next = next + SETTLED_AFTER;
         tokio::time::sleep(next.since(now)).await;
         app.events.tick(&app, clock::now());
     }

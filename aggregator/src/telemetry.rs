@@ -318,9 +318,9 @@ impl WorkloadTelemetry {
         Rps::new(f64::from(rps)).ok()
     }
 
-    /// All windows of a tier, oldest first, with their begin; of the fine tier the open ones too.
-    /// Windows in which nothing is known are left out.
-    pub fn summaries(&self, tier: Tier) -> Vec<(Timestamp, Summary)> {
+    /// All windows of a tier, oldest first, with their begin; of the fine tier also those that are
+    /// over at `now` and still take late frames. Windows in which nothing is known are left out.
+    pub fn summaries(&self, tier: Tier, now: Timestamp) -> Vec<(Timestamp, Summary)> {
         let step = tier.step();
         let begin = |index| Timestamp::of_step(index, step);
         match tier {
@@ -330,7 +330,8 @@ impl WorkloadTelemetry {
             }
             Tier::Fine => {
                 let closed = self.fine.iter().map(|(i, packed)| (begin(i), packed.into()));
-                let open = self.volatile.open.iter().map(|(i, window)| {
+                let expected = self.expected_pods(self.volatile.ready_replicas);
+                let open = self.volatile.open.settled(now, expected).map(|(i, window)| {
                     (begin(i), window.summary(self.expected_pods(window.ready_replicas)))
                 });
                 closed.chain(open).collect()

@@ -5,6 +5,7 @@ use axum::extract::{Path, Query, State};
 use serde::{Deserialize, Serialize};
 
 use super::{ApiError, Shared, find};
+use crate::clock;
 use crate::telemetry::{Summary, Tier};
 use crate::units::Timestamp;
 
@@ -76,7 +77,8 @@ pub(super) async fn history(
     if !since.is_finite() {
         return Err(ApiError::BadParameter { parameter: "since", valid: "Unix seconds" });
     }
-    let windows = workload.with(|telemetry| telemetry.summaries(tier));
+    let now = clock::now();
+    let windows = workload.with(|telemetry| telemetry.summaries(tier, now));
     let points = windows
         .iter()
         .filter(|(begin, _)| begin.as_secs_f64() >= since)

@@ -7,6 +7,7 @@ use std::time::Duration;
 use reqwest::Client;
 use tokio::sync::{Semaphore, watch};
 
+use super::SETTLED_AFTER;
 use crate::actuate::{Actuation, Actuator};
 use crate::api::{App, Control, ControlCounters, in_full};
 use crate::autoscaler::{Autoscaler, Snapshot, Step};
@@ -23,9 +24,6 @@ use crate::units::{Timestamp, WorkloadKey};
 const STEP_DEADLINE: Duration = Duration::from_secs(1);
 /// A number that is reached already is written again after so long, in case it was changed.
 const REFRESH: Duration = Duration::from_secs(30);
-/// A decision is due this long after a multiple of its interval: then the frames of the window
-/// that ended there have arrived.
-const SETTLED_AFTER: Duration = Duration::from_millis(350);
 /// What a loop may be late before it is taken for stuck.
 const LATENESS: Duration = Duration::from_secs(10);
 

@@ -96,7 +96,7 @@ fn a_late_frame_lands_in_its_window_and_a_later_one_only_in_the_totals() {
     assert_eq!(too_late, Applied::Accepted { late: 9 });
     assert_eq!(telemetry.totals().inbound.requests, 21);
     assert_eq!(telemetry.totals().late_requests, 9);
-    let windows = telemetry.summaries(Tier::Fine);
+    let windows = telemetry.summaries(Tier::Fine, at(22));
     assert_eq!(windows.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [at(12), at(20)]);
 }
 
@@ -126,7 +126,7 @@ fn a_merged_frame_is_spread_over_its_windows() {
     merged.window.end_micros += 3_000_000;
     merged.sent_at_micros += 3_000_000;
     telemetry.apply(&merged, at(4));
-    let rates: Vec<_> = telemetry.summaries(Tier::Fine).iter().map(|(_, s)| s.rps).collect();
+    let rates: Vec<_> = telemetry.summaries(Tier::Fine, at(9)).iter().map(|(_, s)| s.rps).collect();
     assert_eq!(rates, [Some(10.0); 4]);
 }
 
@@ -150,7 +150,7 @@ fn windows_close_into_coarser_tiers_and_come_back_after_a_restart() {
         restored.restore(window.tier, window.index, &window.summary);
     }
     for tier in Tier::ALL {
-        assert_eq!(restored.summaries(tier), telemetry.summaries(tier));
+        assert_eq!(restored.summaries(tier, at(900)), telemetry.summaries(tier, at(900)));
     }
     assert_eq!(restored.totals(), telemetry.totals());
     assert!(restored.is_duplicate(u64::from(b'a'), first + 319));
