@@ -41,6 +41,7 @@ workloads:
     target_rps_per_replica: -3
     startup_tiem: 5s
     behavior: { scale_down: { policies: [ { type: pints, value: 1, period: 1s } ] } }
+    forecast: { history: 7 }
     actuator: { webhook: { url: 'ftp://x' } }
 ";
     let Err(ConfigError::Invalid(Problems(problems))) = Config::from_yaml(text) else {
@@ -55,6 +56,7 @@ workloads:
         "workloads[0].objective.quantile",
         "workloads[0].target_rps_per_replica",
         "workloads[0].startup_tiem",
+        "workloads[0].forecast.history",
         "workloads[0].behavior.scale_down.policies[0].type",
         "workloads[0].actuator.webhook.url",
     ] {

@@ -177,8 +177,11 @@ impl WorkloadConfig {
         let mut section = Section::open(path.to_owned(), Some(value), problems);
         let s = &mut section;
         let name_rule = "a name of 1 to 253 characters";
-        let namespace = s.text("namespace", None, name_rule, problems);
-        let name = s.text("name", None, name_rule, problems);
+        let name_of = |value: &Value| {
+            value.as_str().filter(|name| (1..=253).contains(&name.len())).map(str::to_owned)
+        };
+        let namespace = s.read("namespace", None, name_rule, problems, name_of);
+        let name = s.read("name", None, name_rule, problems, name_of);
         let mode = s.read("mode", Some(Mode::Shadow), "shadow or active", problems, |v| {
             match v.as_str()? {
                 "shadow" => Some(Mode::Shadow),
@@ -243,7 +246,9 @@ fn read_forecast(parent: &mut Section<'_>, problems: &mut Vec<Problem>) -> Optio
     let step = s.duration("step", Some(MINUTE), SECOND..=HOUR, problems);
     let season = s.duration("season", Some(DAY), 10 * SECOND..=14 * DAY, problems);
     let quantile = s.number("quantile", Some(0.9), 0.5..=0.999, problems);
-    let history = s.get("history").and_then(Value::as_str).map(PathBuf::from);
+    let history = s.read("history", Some(None), "the path of a CSV file", problems, |v| {
+        v.as_str().filter(|path| !path.is_empty()).map(|path| Some(PathBuf::from(path)))
+    });
     if let (Some(step), Some(season)) = (step, season)
         && season < 4 * step
     {
@@ -253,7 +258,7 @@ fn read_forecast(parent: &mut Section<'_>, problems: &mut Vec<Problem>) -> Optio
     }
     s.finish(problems);
     let quantile = Ratio::new(quantile?).ok()?;
-    Some(ForecastConfig { step: step?, season: season?, quantile, history })
+    Some(ForecastConfig { step: step?, season: season?, quantile, history: history? })
 }
 
 fn read_staleness(
