@@ -10,10 +10,10 @@ use crate::routes::{RouteLabels, Template};
 
 /// Shortest and longest window.
 pub const REPORT_INTERVAL_RANGE: (Duration, Duration) =
-    (Duration::from_millis(200), Duration::from_secs(60));
+    (Duration::from_millis(200), Duration::from_mins(1));
 /// Shortest and longest time to wait for the aggregator's answer.
 pub const TIMEOUT_RANGE: (Duration, Duration) =
-    (Duration::from_millis(100), Duration::from_secs(60));
+    (Duration::from_millis(100), Duration::from_mins(1));
 /// The most templates in `path_templates` and in `grpc_streams`.
 pub const MAX_TEMPLATES: usize = 64;
 

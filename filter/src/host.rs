@@ -17,7 +17,7 @@ use crate::outbox::Notice;
 use crate::plugin::Plugin;
 
 /// How soon to look again when the plugin has no window open.
-const IDLE_TICK: Duration = Duration::from_secs(60);
+const IDLE_TICK: Duration = Duration::from_mins(1);
 
 thread_local! {
     static PLUGIN: RefCell<Option<Plugin>> = const { RefCell::new(None) };

@@ -64,3 +64,28 @@ pub fn resolve(
         revision: first(&given.revision, &[NodeFact::CanonicalRevision]).unwrap_or_default(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configuration_comes_before_istio_and_istio_before_envoy() {
+        let given = GivenIdentity { pod: Some("mine".to_owned()), ..GivenIdentity::default() };
+        let identity = resolve(&given, |fact| match fact {
+            NodeFact::Namespace | NodeFact::Id => Some(String::new()),
+            NodeFact::WorkloadName | NodeFact::Name => None,
+            NodeFact::Cluster => Some("cart".to_owned()),
+            NodeFact::CanonicalRevision => Some("v2".to_owned()),
+        })
+        .unwrap();
+        let texts = [identity.namespace, identity.workload, identity.pod, identity.revision];
+        assert_eq!(texts.map(|text| text.to_string()), ["default", "cart", "mine", "v2"]);
+    }
+
+    #[test]
+    fn a_workload_without_a_name_is_a_problem() {
+        let problem = resolve(&GivenIdentity::default(), |_| None).unwrap_err();
+        assert_eq!(problem.key, "identity.workload");
+    }
+}

@@ -133,3 +133,48 @@ impl LiveRequests {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_table_is_a_map(
+            steps in prop::collection::vec((any::<bool>(), 1..700_u32, any::<bool>()), 0..2_000)
+        ) {
+            let mut table = LiveRequests::default();
+            let mut map = HashMap::new();
+            for (insert, id, spread) in steps {
+                // Ids that differ by a power of two collide.
+                let id = if spread { id << 10 } else { id };
+                if insert {
+                    prop_assert!(table.insert(id, RootIndex::default()));
+                    map.insert(id, Live::default());
+                } else {
+                    prop_assert_eq!(table.remove(id), map.remove(&id));
+                }
+                prop_assert_eq!(table.len(), map.len());
+            }
+            prop_assert_eq!(table.iter_mut().count(), map.len());
+            for id in map.into_keys() {
+                prop_assert!(table.remove(id).is_some());
+            }
+            prop_assert!(table.is_empty());
+        }
+    }
+
+    #[test]
+    fn the_table_is_bounded() {
+        let mut table = LiveRequests::default();
+        let inserted = (1..=100_000).filter(|id| table.insert(*id, RootIndex::default())).count();
+        assert_eq!(inserted, MAX_LIVE);
+        assert!(table.slots.len() * size_of::<Slot>() <= 1 << 20);
+        assert!(table.remove(1).is_some());
+        assert!(table.insert(100_001, RootIndex::default()));
+    }
+}

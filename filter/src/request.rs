@@ -105,33 +105,25 @@ pub fn observe(request: &mut impl Request, grpc_streams: &[Template]) -> Option<
     let Basics { duration_micros, code, flags, content } = request.basics();
     let duration_micros = duration_micros?;
     let grpc = if content == Content::Grpc { request.grpc_status() } else { None };
-    let stream = match content {
-        _ if code == 101 => Some(request.first_byte_micros()),
-        Content::EventStream => Some(request.first_byte_micros()),
-        Content::Grpc => grpc_stream(request, duration_micros, grpc_streams),
-        Content::Plain => None,
-    };
-    let kind = match stream {
-        Some(first_byte_micros) => Kind::Stream { first_byte_micros },
-        None => Kind::Request,
+    let kind = match content {
+        Content::Grpc => grpc_kind(request, duration_micros, grpc_streams),
+        Content::Plain if code != 101 => Kind::Request,
+        _ => Kind::Stream { first_byte_micros: request.first_byte_micros() },
     };
     Some(Observation { code, grpc, flags, duration_micros, kind })
 }
 
-fn grpc_stream(
-    request: &mut impl Request,
-    duration_micros: u64,
-    named: &[Template],
-) -> Option<Option<u64>> {
-    let is_named = !named.is_empty()
-        && request.with_path(|path| named.iter().any(|template| template.fits(path)));
-    if is_named {
-        return Some(request.first_byte_micros());
+fn grpc_kind(request: &mut impl Request, duration_micros: u64, named: &[Template]) -> Kind {
+    let is_named =
+        !named.is_empty() && request.with_path(|path| named.iter().any(|name| name.fits(path)));
+    if !is_named && duration_micros < GRPC_STREAM_AFTER_MICROS {
+        return Kind::Request;
     }
-    if duration_micros < GRPC_STREAM_AFTER_MICROS {
-        return None;
+    let first_byte_micros = request.first_byte_micros();
+    let flowed = first_byte_micros.map_or(0, |first| duration_micros.saturating_sub(first));
+    if is_named || flowed >= GRPC_STREAM_AFTER_MICROS {
+        Kind::Stream { first_byte_micros }
+    } else {
+        Kind::Request
     }
-    let first_byte = request.first_byte_micros()?;
-    let flowed = duration_micros.saturating_sub(first_byte);
-    (flowed >= GRPC_STREAM_AFTER_MICROS).then_some(Some(first_byte))
 }

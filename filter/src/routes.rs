@@ -81,3 +81,51 @@ pub fn service_of_cluster(cluster: &str) -> &str {
         _ => cluster,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn templates(texts: &[&str]) -> Vec<Template> {
+        texts.iter().map(|text| Template::parse(text).unwrap()).collect()
+    }
+
+    #[test]
+    fn the_first_template_that_fits_is_the_label() {
+        let templates = templates(&["/users/me", "/users/{id}", "/orders/{id}/items", "/"]);
+        for (path, expected) in [
+            ("/users/me", "/users/me"),
+            ("/users/17?tab=2", "/users/{id}"),
+            ("/users/17/", "/users/{id}"),
+            ("/users/", UNMATCHED),
+            ("/users", UNMATCHED),
+            ("/orders/3/items#x", "/orders/{id}/items"),
+            ("/orders/3/items/4", UNMATCHED),
+            ("/", "/"),
+            ("", "/"),
+            ("*", UNMATCHED),
+        ] {
+            assert_eq!(label(&templates, path), expected, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_template_that_could_never_fit_is_refused() {
+        for text in ["", "users", "/{}", "/a{b}", "/{a}{b}", "/{a", "/a}", "/a b", "/a?b", "/ä"] {
+            assert_eq!(Template::parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_cluster_of_istio_names_its_host() {
+        for (cluster, service) in [
+            ("outbound|8080||reviews.shop.svc.cluster.local", "reviews.shop.svc.cluster.local"),
+            ("outbound|8080|v1|reviews", "reviews"),
+            ("inbound|8080||", "inbound|8080||"),
+            ("PassthroughCluster", "PassthroughCluster"),
+            ("a|b", "a|b"),
+        ] {
+            assert_eq!(service_of_cluster(cluster), service);
+        }
+    }
+}

@@ -48,3 +48,49 @@ impl WindowClock {
 fn micros(interval: Duration) -> u64 {
     u64::try_from(interval.as_micros()).unwrap_or(u64::MAX).max(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000;
+
+    fn clock(now: u64) -> WindowClock {
+        WindowClock::new(Duration::from_secs(1), now)
+    }
+
+    #[test]
+    fn windows_end_at_multiples_of_the_interval() {
+        let mut clock = clock(10 * SECOND + 300_000);
+        assert_eq!(clock.until_close(10 * SECOND + 300_500), Duration::from_millis(700));
+        assert_eq!(clock.close(11 * SECOND - 1), None);
+        let first = clock.close(11 * SECOND + 4_000).unwrap();
+        assert_eq!((first.start_micros, first.end_micros), (10 * SECOND + 300_000, 11 * SECOND));
+        assert_eq!(clock.close(11 * SECOND + 4_000), None);
+        assert_eq!(clock.until_close(11 * SECOND + 4_000), Duration::from_millis(996));
+    }
+
+    #[test]
+    fn a_proxy_that_was_held_up_gets_one_long_window() {
+        let mut clock = clock(10 * SECOND);
+        let window = clock.close(15 * SECOND + 1).unwrap();
+        assert_eq!((window.start_micros, window.end_micros), (10 * SECOND, 15 * SECOND));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_goes_on_from_there() {
+        let mut clock = clock(100 * SECOND);
+        assert_eq!(clock.close(99 * SECOND + 1), None, "less than a window: wait for it");
+        let window = clock.close(50 * SECOND + 7).unwrap();
+        assert_eq!((window.start_micros, window.end_micros), (49 * SECOND, 50 * SECOND));
+        assert!(clock.close(51 * SECOND).is_some());
+    }
+
+    #[test]
+    fn another_interval_takes_over_at_its_own_multiple() {
+        let mut clock = clock(10 * SECOND);
+        clock.set_interval(Duration::from_secs(5));
+        assert_eq!(clock.close(14 * SECOND), None);
+        assert_eq!(clock.close(15 * SECOND).unwrap().end_micros, 15 * SECOND);
+    }
+}

@@ -83,10 +83,7 @@ extern "C" fn foresail_memory_allocate(size: usize) -> *mut u8 {
         if scratch.armed.take() && size <= SCRATCH_BYTES {
             return scratch.bytes.get().cast();
         }
-        let mut memory = Vec::<u8>::with_capacity(size);
-        let start = memory.as_mut_ptr();
-        std::mem::forget(memory);
-        start
+        Box::into_raw(vec![0; size].into_boxed_slice()).cast()
     })
 }
 
@@ -139,9 +136,9 @@ fn value<T>(
         // writes them until `read` has returned, because `read` does not call the proxy.
         return read(Some(unsafe { std::slice::from_raw_parts(start, size) }));
     }
-    // SAFETY: `foresail_memory_allocate` made it with this capacity and gave it away.
-    let memory = unsafe { Vec::from_raw_parts(start, size, size) };
-    read(Some(&memory))
+    let memory = std::ptr::slice_from_raw_parts_mut(start, size);
+    // SAFETY: `foresail_memory_allocate` made it a box of this length and gave it away.
+    read(Some(&unsafe { Box::from_raw(memory) }))
 }
 
 /// A value that is an integer of eight bytes.
