@@ -18,6 +18,8 @@ use crate::units::{Timestamp, WorkloadKey};
 const TICKS_PER_SAVE: u64 = 10;
 /// The most decisions, and the most blobs of windows, that wait for a store that does not write.
 const MAX_PENDING: usize = 10_000;
+/// A clock that is so far behind the last tick was set back.
+const CLOCK_STEP: Duration = Duration::from_secs(1);
 /// How long closed windows of a tier are stored.
 const fn stored_for(tier: Tier) -> Duration {
     Duration::from_secs(tier.step().as_secs() * tier.kept() as u64)
@@ -154,6 +156,7 @@ impl Engine {
 
     /// Commits and counts a batch; answers stand in its order.
     pub fn ingest(&mut self, batch: &[Received], now: Timestamp) -> Vec<Answer> {
+        self.follow_clock(now);
         self.frames.clear();
         let mut frames = std::mem::take(&mut self.frames);
         let mut answers = Vec::with_capacity(batch.len());
@@ -197,6 +200,16 @@ impl Engine {
             self.counters.count(answer.result());
         }
         answers
+    }
+
+    /// Lets time go back when the machine's clock was: else every frame until then would count in
+    /// the one second at which time stands still, and look like a burst.
+    fn follow_clock(&mut self, now: Timestamp) {
+        let behind = self.last_tick.since(now);
+        if behind > CLOCK_STEP {
+            tracing::warn!(?behind, "the clock was set back");
+            self.last_tick = now;
+        }
     }
 
     /// Decodes a frame and finds its workload, or says why it need not be committed.
@@ -249,6 +262,7 @@ impl Engine {
         now: Timestamp,
         turn: &dyn Fn(WorkloadId) -> bool,
     ) -> Result<(), StoreError> {
+        self.follow_clock(now);
         self.last_tick = self.last_tick.max(now);
         let now = self.last_tick;
         let all = self.workloads.all();

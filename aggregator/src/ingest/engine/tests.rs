@@ -113,6 +113,19 @@ fn an_acknowledged_frame_survives_a_crash_and_is_known_when_it_comes_again() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_does_not_pile_requests_up_in_one_second() {
+    let mut engine = open(&Disk::default(), 10);
+    engine.tick(at(4_000)).unwrap();
+    for second in 0..10 {
+        send(&mut engine, &bytes("web", 1, second + 1, second), second + 1);
+    }
+    let workload = engine.workloads().get("demo", "web").unwrap();
+    let windows = workload.with(|telemetry| telemetry.summaries(Tier::Fine, at(20)));
+    let begins: Vec<_> = windows.iter().map(|(begin, _)| *begin).collect();
+    assert_eq!(begins, (0..10).map(at).collect::<Vec<_>>());
+}
+
+#[test]
 fn after_saving_everything_nothing_is_applied_again() {
     let disk = Disk::default();
     let mut engine = open(&disk, 10);
@@ -154,7 +167,7 @@ fn closed_windows_are_there_after_a_crash() {
     }
     let windows = |engine: &Engine| {
         let workload = engine.workloads().get("demo", "web").unwrap();
-        Tier::ALL.map(|tier| workload.with(|telemetry| telemetry.summaries(tier)))
+        Tier::ALL.map(|tier| workload.with(|telemetry| telemetry.summaries(tier, at(61))))
     };
     disk.crash();
     let mut again = open(&disk, 10);
