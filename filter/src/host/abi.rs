@@ -83,7 +83,7 @@ extern "C" fn foresail_memory_allocate(size: usize) -> *mut u8 {
         if scratch.armed.take() && size <= SCRATCH_BYTES {
             return scratch.bytes.get().cast();
         }
-        Box::into_raw(vec![0; size].into_boxed_slice()).cast()
+        Box::into_raw(vec![0_u8; size].into_boxed_slice()).cast()
     })
 }
 
