@@ -1,6 +1,12 @@
 //! The aggregator over real sockets, with a real store in a temporary directory.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+#![expect(clippy::unused_async, reason = "axum takes asynchronous handlers only")]
 
 mod kill;
 mod support;

@@ -141,6 +141,24 @@ fn after_saving_everything_nothing_is_applied_again() {
 }
 
 #[test]
+fn only_the_workloads_that_were_not_saved_are_replayed() {
+    let disk = Disk::default();
+    let mut engine = open(&disk, 10);
+    let batch = ["web", "api"].map(|workload| bytes(workload, 1, 1, 0));
+    let batch = batch.map(|bytes| Received { bytes, received_at: at(1) });
+    engine.ingest(&batch, at(1));
+    // The first tick saves the second workload, and the batch is kept for the first.
+    engine.tick(at(2)).unwrap();
+    disk.crash();
+    let (engine, restored) = Engine::open(disk.open(), &[], 10).unwrap();
+    assert_eq!(restored.frames, 1);
+    for workload in ["web", "api"] {
+        let totals = totals(&engine, workload);
+        assert_eq!((totals.frames, totals.duplicate_frames), (1, 0), "{workload}");
+    }
+}
+
+#[test]
 fn ten_ticks_save_every_workload_and_forget_its_frames() {
     let disk = Disk::default();
     let mut engine = open(&disk, 100);
