@@ -62,7 +62,7 @@ fn main() -> Result<()> {
         variants.push(runtime.block_on(start)?);
     }
     for way in WAYS {
-        measure(&runtime, &mut variants, way, settings.rounds)?;
+        measure(&mut variants, way, settings.rounds)?;
     }
     drop(variants);
     memory(&runtime, &directory)
@@ -151,7 +151,7 @@ fn cpu_nanos(schedstat: &Path) -> Result<u64> {
 }
 
 /// Loads all proxies in turn and prints what a request cost in each.
-fn measure(runtime: &Runtime, variants: &mut [Variant], way: Way, rounds: usize) -> Result<()> {
+fn measure(variants: &mut [Variant], way: Way, rounds: usize) -> Result<()> {
     let mut clients = Vec::new();
     for variant in variants.iter() {
         clients.push(Client::connect(variant.proxy.address(way.listener)?)?);
@@ -195,7 +195,6 @@ fn measure(runtime: &Runtime, variants: &mut [Variant], way: Way, rounds: usize)
             bail!("the filter of {} does not record:\n{log}", variant.name);
         }
     }
-    let _ = runtime;
     Ok(())
 }
 
@@ -303,9 +302,8 @@ fn memory(runtime: &Runtime, directory: &WorkDir) -> Result<()> {
     });
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
     let filter = WasmFilter::new(&paths::wasm()?, &config);
-    let listener = Listener::new("memory")
-        .route(Route::prefix("/").direct(200, "ok"))
-        .filter(&filter);
+    let listener =
+        Listener::new("memory").route(Route::prefix("/").direct(200, "ok")).filter(&filter);
     let mut proxy = runtime.block_on(
         Envoy::builder("memory")
             .log_level("debug")
@@ -331,9 +329,7 @@ fn memory(runtime: &Runtime, directory: &WorkDir) -> Result<()> {
         .max()
         .context("the filter did not say how much memory it has")?;
     println!(
-        "filter memory: {SERIES} series, {MEMORY_WINDOWS}: {kib} KiB a VM (goal < {MEMORY_GOAL_KIB})"
+        "filter memory: {SERIES} series, 30 windows waiting: {kib} KiB a VM (goal < {MEMORY_GOAL_KIB})"
     );
     Ok(())
 }
-
-const MEMORY_WINDOWS: &str = "30 windows waiting";
