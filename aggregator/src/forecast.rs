@@ -200,9 +200,13 @@ impl Forecaster {
         if !self.series.is_empty() {
             return;
         }
+        // A sample holds until the next one, but not over a gap in the recording.
+        let mut spacings: Vec<Duration> = samples.windows(2).map(between).collect();
+        spacings.sort_unstable();
+        let usual = spacings.get(spacings.len() / 2).copied().unwrap_or_default();
         for pair in samples.windows(2) {
-            if let [(from, rate), (to, _)] = pair {
-                self.series.add(*from, *to, *rate);
+            if let [(from, rate), ..] = pair {
+                self.series.add(*from, *from + between(pair).min(usual * 2), *rate);
             }
         }
         self.refit_due = true;
@@ -315,6 +319,14 @@ impl Forecaster {
             });
         }
         Ok(curve)
+    }
+}
+
+/// Time between two samples.
+fn between(pair: &[(Timestamp, Rps)]) -> Duration {
+    match pair {
+        [(from, _), (to, _)] => to.since(*from),
+        _ => Duration::ZERO,
     }
 }
 

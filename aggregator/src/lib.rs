@@ -5,6 +5,7 @@
 
 // Core: pure. No clock, no I/O, no randomness of its own.
 pub mod units;
+pub mod journal;
 pub mod config;
 pub mod telemetry;
 pub mod features;
@@ -12,7 +13,6 @@ pub mod forecast;
 pub mod policy;
 pub mod safety;
 pub mod autoscaler;
-pub mod journal;
 
 // Shell: sockets, clock, disk.
 pub mod clock;

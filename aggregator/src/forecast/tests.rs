@@ -82,6 +82,19 @@ fn without_a_season_of_load_there_is_no_forecast_and_no_error() {
 }
 
 #[test]
+fn a_gap_in_a_recorded_history_stays_a_gap() {
+    let mut forecaster = Forecaster::new(&config());
+    let samples: Vec<_> = (0..200)
+        .filter(|step| !(50..80).contains(step))
+        .map(|step| (Timestamp::of_step(step, STEP), Rps::new(load(step)).unwrap()))
+        .collect();
+    forecaster.load_history(&samples);
+    let known = |step| forecaster.series().get(step).is_some();
+    assert!(known(49) && known(50) && known(80));
+    assert!(!(51..80).any(known));
+}
+
+#[test]
 fn a_gap_in_the_newest_steps_leaves_the_naive_season() {
     let mut forecaster = trained(359);
     let (from, to) = (Timestamp::of_step(365, STEP), Timestamp::of_step(366, STEP));
