@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use foresail_wire::{Counts, Direction, Frame, LatencyHistogram, Series, encode};
+use foresail_wire::{Bucket, Counts, Direction, Frame, LatencyHistogram, Series, encode};
 use proptest::prelude::Strategy;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -120,6 +120,6 @@ fn histogram(histogram: &LatencyHistogram) -> Value {
     let buckets = histogram.buckets().iter();
     json!({
         "digits": histogram.digits().get(),
-        "buckets": buckets.map(|bucket| json!([bucket.index, bucket.count])).collect::<Vec<_>>(),
+        "buckets": buckets.map(|&Bucket { index, count }| json!([index, count])).collect::<Vec<_>>(),
     })
 }
