@@ -1,9 +1,10 @@
 //! Load in steps of equal length, with gaps where nothing was known.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::units::{Rps, Timestamp, micros};
 
@@ -11,22 +12,60 @@ use crate::units::{Rps, Timestamp, micros};
 pub const MAX_SERIES_STEPS: usize = 50_000;
 
 /// Mean request rate per step, by the step's number since 1970; missing steps are gaps.
+///
+/// A copy shares the steps until one of the two completes another.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoadSeries {
     step: Duration,
     capacity: usize,
     first: u64,
-    /// Gaps are `None`; f32 keeps seven digits in half the memory.
-    values: VecDeque<Option<f32>>,
+    #[serde(serialize_with = "write_values", deserialize_with = "read_values")]
+    values: Arc<VecDeque<Value>>,
     /// The step that is still being filled: its number, requests, and µs that are covered.
     open: Option<(u64, f64, u64)>,
+}
+
+/// A rate, or a gap, which stands as NaN. f32 keeps seven digits in half the memory.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(from = "Option<f32>", into = "Option<f32>")]
+struct Value(f32);
+
+impl From<Option<f32>> for Value {
+    fn from(value: Option<f32>) -> Self {
+        Self(value.unwrap_or(f32::NAN))
+    }
+}
+
+impl From<Value> for Option<f32> {
+    fn from(value: Value) -> Self {
+        Some(value.0).filter(|value| !value.is_nan())
+    }
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        Option::from(*self) == Option::<f32>::from(*other)
+    }
+}
+
+fn write_values<S: Serializer>(
+    values: &Arc<VecDeque<Value>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    values.as_ref().serialize(serializer)
+}
+
+fn read_values<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Arc<VecDeque<Value>>, D::Error> {
+    VecDeque::deserialize(deserializer).map(Arc::new)
 }
 
 impl LoadSeries {
     /// An empty series that keeps the newest `capacity` steps.
     pub fn new(step: Duration, capacity: usize) -> Self {
         let capacity = capacity.clamp(4, MAX_SERIES_STEPS);
-        Self { step, capacity, first: 0, values: VecDeque::new(), open: None }
+        Self { step, capacity, first: 0, values: Arc::default(), open: None }
     }
 
     /// Length of a step.
@@ -57,7 +96,7 @@ impl LoadSeries {
     /// Value of a step; `None` for a gap and outside the series.
     pub fn get(&self, index: u64) -> Option<f64> {
         let at = usize::try_from(index.checked_sub(self.first)?).ok()?;
-        self.values.get(at).copied().flatten().map(f64::from)
+        Option::<f32>::from(*self.values.get(at)?).map(f64::from)
     }
 
     /// Mean of the `count` steps that end with `index`, over those that are known; `None` when
@@ -82,7 +121,7 @@ impl LoadSeries {
             return;
         };
         if gap > self.capacity as u64 {
-            self.values.clear();
+            self.values = Arc::default();
             self.first = index;
             gap = 0;
         }
@@ -94,14 +133,15 @@ impl LoadSeries {
     }
 
     fn push(&mut self, value: Option<f32>) {
-        if self.values.len() == self.capacity {
-            self.values.pop_front();
+        let values = Arc::make_mut(&mut self.values);
+        if values.len() >= self.capacity {
+            values.pop_front();
             self.first += 1;
-        } else if self.values.len() == self.values.capacity() {
-            let more = (self.values.len() / 4 + 64).min(self.capacity - self.values.len());
-            self.values.reserve_exact(more);
+        } else if values.len() == values.capacity() {
+            let more = (values.len() / 4 + 64).min(self.capacity - values.len());
+            values.reserve_exact(more);
         }
-        self.values.push_back(value);
+        values.push_back(value.into());
     }
 
     /// Adds a measured rate over an interval; steps that end within it are complete. A step of
@@ -174,6 +214,20 @@ mod tests {
         assert_eq!(series.get(5), Some(5.0));
         series.put(1_000, Some(1.0));
         assert_eq!((series.first(), series.len()), (1_000, 1));
+    }
+
+    #[test]
+    fn a_copy_keeps_what_it_was_and_is_stored_with_its_gaps() {
+        let mut series = LoadSeries::new(Duration::from_secs(1), 4);
+        series.put(1, Some(1.5));
+        series.put(3, Some(2.5));
+        let copy = series.clone();
+        series.put(4, Some(9.0));
+        assert_eq!((copy.len(), series.len()), (3, 4));
+        let stored = serde_json::to_value(&copy).unwrap();
+        assert_eq!(stored["values"], serde_json::json!([1.5, null, 2.5]));
+        assert_eq!(serde_json::from_value::<LoadSeries>(stored).unwrap(), copy);
+        assert_eq!(size_of::<Value>(), 4);
     }
 
     #[test]
