@@ -33,6 +33,42 @@ pub(crate) struct Waits {
     pub(crate) refused: u64,
     /// Frames in one transaction.
     pub(crate) frames_per_commit: f64,
+    /// The ingest thread.
+    pub(crate) thread: Scheduled,
+    /// Its time on a core for each frame: decode, write, merge and answer.
+    pub(crate) core_time_per_frame: Duration,
+}
+
+/// What the scheduler gave a thread.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Scheduled {
+    /// Time on a core.
+    pub(crate) ran: Duration,
+    /// Time in which it could have run and another program did.
+    pub(crate) waited: Duration,
+}
+
+impl Scheduled {
+    /// Of this process's thread of this name.
+    fn of(name: &str) -> Result<Self> {
+        for thread in std::fs::read_dir("/proc/self/task")? {
+            let path = thread?.path();
+            if std::fs::read_to_string(path.join("comm"))?.trim() != name {
+                continue;
+            }
+            let text = std::fs::read_to_string(path.join("schedstat"))?;
+            let mut nanos =
+                text.split_whitespace().map(|part| part.parse().map(Duration::from_nanos));
+            let mut next = || nanos.next().context("two figures in schedstat");
+            return Ok(Self { ran: next()??, waited: next()?? });
+        }
+        Ok(Self::default())
+    }
+
+    /// Share of the time that it wanted a core in which it had none.
+    pub(crate) fn denied(&self) -> f64 {
+        self.waited.as_secs_f64() / (self.ran + self.waited).as_secs_f64().max(1e-9)
+    }
 }
 
 impl Waits {
@@ -41,6 +77,8 @@ impl Waits {
             micros: Histogram::new_with_bounds(1, 600_000_000, 3)?,
             refused: 0,
             frames_per_commit: 0.0,
+            thread: Scheduled::default(),
+            core_time_per_frame: Duration::ZERO,
         })
     }
 
@@ -95,6 +133,8 @@ pub(crate) fn in_process(
     let counters = ingest.counters();
     let accepted = counters.get(FrameResult::Accepted);
     waits.frames_per_commit = accepted as f64 / counters.batches().max(1) as f64;
+    waits.thread = Scheduled::of("ingest")?;
+    waits.core_time_per_frame = waits.thread.ran.div_f64((accepted as f64).max(1.0));
     ingest.drain();
     thread.join();
     Ok(waits)

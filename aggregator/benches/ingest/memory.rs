@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use foresail_aggregator::api::Control;
-use foresail_aggregator::autoscaler::Autoscaler;
+use foresail_aggregator::autoscaler::{Autoscaler, Snapshot};
 use foresail_aggregator::config::{Config, WorkloadConfig};
 use foresail_aggregator::ingest::{Engine, Workloads};
 use foresail_aggregator::store::Store;
@@ -41,7 +41,7 @@ pub(crate) struct Memory {
 struct Decider {
     autoscaler: Autoscaler,
     /// As the control loop keeps it.
-    _last_good: foresail_aggregator::autoscaler::Snapshot,
+    _last_good: Snapshot,
     _control: Control,
 }
 
@@ -61,31 +61,29 @@ pub(crate) fn run(workloads: usize) -> Result<Memory> {
     let engine = engine?;
     let now = Timestamp::from_secs(T0 + u64::from(OPEN_SECONDS));
     let history = history(now);
-    let (held, deciders) = allocated_by(|| {
-        keys.iter()
-            .map(|key| decider(engine.workloads(), key, &history, now))
-            .collect::<Result<Vec<_>>>()
+    let config = config()?;
+    let mut deciders = Vec::with_capacity(workloads);
+    let (held, ()) = allocated_by(|| {
+        for key in &keys {
+            let config = WorkloadConfig { key: key.clone(), ..config.clone() };
+            deciders.push(decider(engine.workloads(), config, &history, now));
+        }
     });
-    let mut deciders = deciders?;
     let resident = resident_kib()?.saturating_sub(before);
     let fitted = FITTED.min(workloads);
     let (models, ()) = allocated_by(|| deciders.iter_mut().take(fitted).for_each(fit));
     let kib = |bytes: usize, of: usize| bytes as f64 / KIB / of as f64;
     Ok(Memory {
         telemetry_kib: kib(telemetry.held, workloads),
-        autoscaler_kib: kib(held.held, workloads) + kib(models.held, fitted),
+        autoscaler_kib: kib(held.held + deciders.capacity() * size_of::<Decider>(), workloads)
+            + kib(models.held, fitted),
         resident_kib: resident as f64 / workloads as f64,
     })
 }
 
 /// Puts every window that is kept into every workload.
 fn fill_windows(workloads: &Workloads, keys: &[WorkloadKey]) {
-    let summary = Summary {
-        rps: Some(120.0),
-        p95_micros: Some(48_000),
-        coverage: Some(1.0),
-        ..Summary::default()
-    };
+    let summary = Summary { rps: Some(120.0), coverage: Some(1.0), ..Summary::default() };
     for tier in Tier::ALL {
         let end = Timestamp::from_secs(T0).step_index(tier.step());
         let begin = end - tier.kept() as u64;
@@ -134,23 +132,20 @@ fn history(until: Timestamp) -> Vec<(Timestamp, Rps)> {
         .collect()
 }
 
-fn config(key: &WorkloadKey) -> Result<WorkloadConfig> {
-    let text = format!(
-        "workloads: [{{namespace: {}, name: {}, max_replicas: 50, objective: {{latency: 250ms}}, \
-         target_rps_per_replica: 500, actuator: none}}]",
-        key.namespace, key.name
-    );
-    Config::from_yaml(&text)?.workloads.pop().context("one workload")
+/// The defaults, for a workload that is named later.
+fn config() -> Result<WorkloadConfig> {
+    let text = "workloads: [{namespace: demo, name: web, max_replicas: 50, actuator: none, \
+                objective: {latency: 250ms}, target_rps_per_replica: 500}]";
+    Config::from_yaml(text)?.workloads.pop().context("one workload")
 }
 
 fn decider(
     workloads: &Workloads,
-    key: &WorkloadKey,
+    config: WorkloadConfig,
     history: &[(Timestamp, Rps)],
     now: Timestamp,
-) -> Result<Decider> {
-    let config = config(key)?;
-    let workload = workloads.get(&key.namespace, &key.name).context("a workload of this name")?;
+) -> Decider {
+    let workload = workloads.get(&config.key.namespace, &config.key.name).unwrap();
     let begin = now - DECISIONS * config.decision_interval;
     let mut autoscaler = Autoscaler::new(&config, begin);
     autoscaler.load_history(history);
@@ -165,11 +160,11 @@ fn decider(
         observation.newest = Some(at);
         decision = Some(autoscaler.step(at, &observation).decision);
     }
-    Ok(Decider {
+    Decider {
         _last_good: autoscaler.snapshot(),
         autoscaler,
         _control: Control::new(config, decision),
-    })
+    }
 }
 
 fn fit(decider: &mut Decider) {
