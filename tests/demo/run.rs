@@ -126,6 +126,7 @@ pub(crate) async fn play(
         }
         let results = load.so_far();
         moment.requests = (results.total(), results.within);
+        (moment.replica_seconds, _) = mesh.fleet.cost(start.instant, Instant::now().min(end));
         screen.show(name, &moment);
     }
     let results = load.finish().await?;

@@ -28,6 +28,8 @@ pub(crate) struct Moment {
     pub(crate) current: u32,
     /// Requests counted so far, and those within the objective.
     pub(crate) requests: (u64, u64),
+    /// Replica-seconds so far.
+    pub(crate) replica_seconds: f64,
     /// The last decision and why.
     pub(crate) decision: String,
 }
@@ -123,7 +125,10 @@ fn lines(run: &str, moment: &Moment, settings: Settings, dashboard: &str) -> Vec
         String::new(),
         format!("  {run:<12} {clock}   ({progress})"),
         format!("  load         {:.0} rps   {}", moment.rps, forecast(moment, settings)),
-        format!("  replicas     {bar}  {} ready, {starting} starting", moment.ready),
+        format!(
+            "  replicas     {bar}  {} ready, {starting} starting, {:.0} replica-seconds so far",
+            moment.ready, moment.replica_seconds
+        ),
         format!("  within {OBJECTIVE:?} {}", share(moment)),
         format!("  decision     {}", moment.decision),
     ];
@@ -138,10 +143,11 @@ fn plain(run: &str, moment: &Moment, settings: Settings) -> String {
     let upper =
         moment.forecast.map_or_else(String::new, |(_, upper)| format!(" (forecast {upper:.0})"));
     format!(
-        "{run} {clock}  {:>3.0} rps{upper}  {} ready of {}  within: {}  {}",
+        "{run} {clock}  {:>3.0} rps{upper}  {} ready of {} ({:.0} replica-s)  within: {}  {}",
         moment.rps,
         moment.ready,
         moment.current,
+        moment.replica_seconds,
         share(moment),
         moment.decision,
     )
