@@ -217,6 +217,7 @@ impl Client {
             Ok(connection)
         };
         let connections = (0..CONNECTIONS).map(|_| connect()).collect::<Result<_>>()?;
+        Ok(Self { connections })
     }
 
     /// Sends so many requests on each connection, one at a time.
@@ -268,7 +269,7 @@ fn acknowledging_aggregator() -> Result<SocketAddr> {
 
 fn acknowledge(mut connection: TcpStream) -> Option<()> {
     let mut bytes = Vec::new();
-    let mut buffer = [0; 65_536];
+    let mut buffer = vec![0; 65_536];
     loop {
         let read = connection.read(&mut buffer).ok().filter(|read| *read > 0)?;
         bytes.extend_from_slice(buffer.get(..read)?);

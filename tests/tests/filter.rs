@@ -59,7 +59,7 @@ impl Sink {
 
 fn take_frames(mut connection: TcpStream, frames: &Mutex<Vec<Vec<u8>>>) -> Option<()> {
     let mut bytes = Vec::new();
-    let mut buffer = [0; 65_536];
+    let mut buffer = vec![0; 65_536];
     loop {
         let read = connection.read(&mut buffer).ok().filter(|read| *read > 0)?;
         bytes.extend_from_slice(buffer.get(..read)?);
