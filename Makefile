@@ -64,7 +64,7 @@ build: ## Build the aggregator: target/release/foresail
 
 bench: wasm build ## Measure what the filter costs a request and what the aggregator can take
 	@$(SETUP) envoy
-	$(CARGO) bench --workspace
+	$(CARGO) bench --workspace --bench '*'
 
 fuzz: ## Fuzz each decoder (FUZZ_SECONDS=60, FUZZ_TARGET=name)
 	tools/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_TARGET)

@@ -81,7 +81,7 @@ impl Aggregator {
             while let Some(waits) = senders.join_next().await {
                 all.merge(&waits??)?;
             }
-            let counted = length - WARM_UP;
+            let counted = length.saturating_sub(WARM_UP);
             let per_second = all.count() as f64 / counted.as_secs_f64();
             Ok((all, per_second))
         })

@@ -108,16 +108,16 @@ fn histogram() -> Result<()> {
 
 fn memory(settings: &Settings) -> Result<()> {
     let memory = memory::run(settings.workloads)?;
-    let all = memory.telemetry_kib + memory.autoscaler_kib;
+    let all = memory.telemetry + memory.autoscaler;
     println!(
         "ingest: memory {all:.0} KiB a workload at {} workloads with every window kept (goal <= \
          {MEMORY_GOAL_KIB:.0} KiB: {}): telemetry {:.1}, autoscaler with full load series {:.1}; \
          resident {:.0}",
         grouped(settings.workloads as f64),
         verdict(all <= MEMORY_GOAL_KIB),
-        memory.telemetry_kib,
-        memory.autoscaler_kib,
-        memory.resident_kib,
+        memory.telemetry,
+        memory.autoscaler,
+        memory.resident,
     );
     Ok(())
 }
@@ -202,5 +202,5 @@ fn core_time(work: impl FnOnce()) -> Duration {
     let read = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default();
     let before = read();
     work();
-    read() - before
+    read().saturating_sub(before)
 }

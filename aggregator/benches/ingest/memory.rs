@@ -26,15 +26,15 @@ const DECISIONS: u32 = 25;
 const FITTED: usize = 20;
 const KIB: f64 = 1024.0;
 
-/// Per workload.
+/// KiB of each workload.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory {
     /// Bytes held, of telemetry.
-    pub(crate) telemetry_kib: f64,
+    pub(crate) telemetry: f64,
     /// Bytes held, of the autoscaler, its copy for a restart of it, and its models.
-    pub(crate) autoscaler_kib: f64,
+    pub(crate) autoscaler: f64,
     /// What the process grew by, of both without models.
-    pub(crate) resident_kib: f64,
+    pub(crate) resident: f64,
 }
 
 /// Everything that is held of a workload beside telemetry.
@@ -74,10 +74,10 @@ pub(crate) fn run(workloads: usize) -> Result<Memory> {
     let (models, ()) = allocated_by(|| deciders.iter_mut().take(fitted).for_each(fit));
     let kib = |bytes: usize, of: usize| bytes as f64 / KIB / of as f64;
     Ok(Memory {
-        telemetry_kib: kib(telemetry.held, workloads),
-        autoscaler_kib: kib(held.held + deciders.capacity() * size_of::<Decider>(), workloads)
+        telemetry: kib(telemetry.held, workloads),
+        autoscaler: kib(held.held + deciders.capacity() * size_of::<Decider>(), workloads)
             + kib(models.held, fitted),
-        resident_kib: resident as f64 / workloads as f64,
+        resident: resident as f64 / workloads as f64,
     })
 }
 
