@@ -24,7 +24,9 @@ pub struct Live {
 struct Slot {
     /// 0 is free: the proxy's context ids begin with 1.
     context_id: u32,
-    live: Live,
+    // The parts of a `Live`, side by side: nested in one they would take half as much again.
+    root: RootIndex,
+    credited_micros: u64,
 }
 
 /// All requests in flight, at most [`MAX_LIVE`].
@@ -52,13 +54,12 @@ impl LiveRequests {
         if context_id == 0 || (self.len * 2 >= self.slots.len() && !self.grow()) {
             return false;
         }
-        let live = Live { root, credited_micros: 0 };
         let index = self.find(context_id);
         if let Some(slot) = self.slots.get_mut(index) {
             if slot.context_id == 0 {
                 self.len += 1;
             }
-            *slot = Slot { context_id, live };
+            *slot = Slot { context_id, root, credited_micros: 0 };
         }
         true
     }
@@ -71,16 +72,17 @@ impl LiveRequests {
         if slot.context_id != context_id || context_id == 0 {
             return None;
         }
-        let live = slot.live;
+        let live = Live { root: slot.root, credited_micros: slot.credited_micros };
         slot.context_id = 0;
         self.len -= 1;
         self.close_gap(index);
         Some(live)
     }
 
-    /// All requests in flight, in no order.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Live> {
-        self.slots.iter_mut().filter(|slot| slot.context_id != 0).map(|slot| &mut slot.live)
+    /// Root and credited time of all requests in flight, in no order.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (RootIndex, &mut u64)> {
+        let used = self.slots.iter_mut().filter(|slot| slot.context_id != 0);
+        used.map(|slot| (slot.root, &mut slot.credited_micros))
     }
 
     /// Index of the slot that holds `context_id`, or of the free one where it belongs.

@@ -330,11 +330,11 @@ fn credit_live(
     window_micros: u64,
 ) {
     let mut credits = vec![(0_u32, 0_u64); roots.len()];
-    for request in live.iter_mut() {
-        let began_here = request.credited_micros == 0;
+    for (root, credited_micros) in live.iter_mut() {
+        let began_here = *credited_micros == 0;
         let micros = if began_here { (window_micros / 2).max(1) } else { window_micros };
-        request.credited_micros = request.credited_micros.saturating_add(micros);
-        if let Some(credit) = credits.get_mut(usize::from(request.root.0)) {
+        *credited_micros = credited_micros.saturating_add(micros);
+        if let Some(credit) = credits.get_mut(usize::from(root.0)) {
             credit.0 = credit.0.saturating_add(1);
             credit.1 = credit.1.saturating_add(micros);
         }
