@@ -3,7 +3,7 @@
 //! Open addressing with linear probing, so that a request costs two memory accesses and no
 //! allocation. The proxy numbers contexts one after the other, so the low bits spread them well.
 
-use crate::plugin::RootIndex;
+use crate::plugin::Origin;
 
 /// The most requests in flight that are followed one by one. Beyond it a request is counted only
 /// when it finishes, and credited its whole duration then.
@@ -14,8 +14,8 @@ const LEAST_SLOTS: usize = 256;
 /// A request in flight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Live {
-    /// The listener that it came through.
-    pub root: RootIndex,
+    /// The root context that it belongs to, and which way it goes.
+    pub origin: Origin,
     /// In-flight time that closed windows have counted for it already, µs.
     pub credited_micros: u64,
 }
@@ -25,7 +25,7 @@ struct Slot {
     /// 0 is free: the proxy's context ids begin with 1.
     context_id: u32,
     // The parts of a `Live`, side by side: nested in one they would take half as much again.
-    root: RootIndex,
+    origin: Origin,
     credited_micros: u64,
 }
 
@@ -50,7 +50,7 @@ impl LiveRequests {
 
     /// Follows a request. `false` when there is no room for it.
     #[inline]
-    pub fn insert(&mut self, context_id: u32, root: RootIndex) -> bool {
+    pub fn insert(&mut self, context_id: u32, origin: Origin) -> bool {
         if context_id == 0 || (self.len * 2 >= self.slots.len() && !self.grow()) {
             return false;
         }
@@ -59,7 +59,7 @@ impl LiveRequests {
             if slot.context_id == 0 {
                 self.len += 1;
             }
-            *slot = Slot { context_id, root, credited_micros: 0 };
+            *slot = Slot { context_id, origin, credited_micros: 0 };
         }
         true
     }
@@ -72,17 +72,17 @@ impl LiveRequests {
         if slot.context_id != context_id || context_id == 0 {
             return None;
         }
-        let live = Live { root: slot.root, credited_micros: slot.credited_micros };
+        let live = Live { origin: slot.origin, credited_micros: slot.credited_micros };
         slot.context_id = 0;
         self.len -= 1;
         self.close_gap(index);
         Some(live)
     }
 
-    /// Root and credited time of all requests in flight, in no order.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (RootIndex, &mut u64)> {
+    /// Origin and credited time of all requests in flight, in no order.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (Origin, &mut u64)> {
         let used = self.slots.iter_mut().filter(|slot| slot.context_id != 0);
-        used.map(|slot| (slot.root, &mut slot.credited_micros))
+        used.map(|slot| (slot.origin, &mut slot.credited_micros))
     }
 
     /// Index of the slot that holds `context_id`, or of the free one where it belongs.
@@ -155,7 +155,7 @@ mod tests {
                 // Ids that differ by a power of two collide.
                 let id = if spread { id << 10 } else { id };
                 if insert {
-                    prop_assert!(table.insert(id, RootIndex::default()));
+                    prop_assert!(table.insert(id, Origin::default()));
                     map.insert(id, Live::default());
                 } else {
                     prop_assert_eq!(table.remove(id), map.remove(&id));
@@ -173,10 +173,10 @@ mod tests {
     #[test]
     fn the_table_is_bounded() {
         let mut table = LiveRequests::default();
-        let inserted = (1..=100_000).filter(|id| table.insert(*id, RootIndex::default())).count();
+        let inserted = (1..=100_000).filter(|id| table.insert(*id, Origin::default())).count();
         assert_eq!(inserted, MAX_LIVE);
         assert!(table.slots.len() * size_of::<Slot>() <= 1 << 20);
         assert!(table.remove(1).is_some());
-        assert!(table.insert(100_001, RootIndex::default()));
+        assert!(table.insert(100_001, Origin::default()));
     }
 }

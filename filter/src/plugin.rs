@@ -2,7 +2,8 @@
 //!
 //! Several root contexts may share a VM (Istio puts the same plugin on inbound and outbound
 //! listeners). They share identity, windows and outbox, those of the newest configuration; each
-//! has its own direction and route labels.
+//! has its own route labels. Listeners with the same configuration share even the root context, so
+//! which way a request goes is asked of each.
 
 use std::time::Duration;
 
@@ -19,9 +20,12 @@ use crate::windows::WindowClock;
 /// The most root contexts that are kept. A proxy makes one for each listener and configuration.
 const MAX_ROOTS: usize = 64;
 
-/// Place of a root context in its VM.
+/// Where a request came from: the place of its root context in the VM, and which way it goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RootIndex(u16);
+pub struct Origin {
+    root: u16,
+    direction: Direction,
+}
 
 /// The state of a VM.
 #[derive(Debug)]
@@ -33,7 +37,7 @@ pub struct Plugin {
     live: LiveRequests,
     /// Requests in flight that [`LiveRequests`] had no room for, and where the last one came from.
     crowd: u32,
-    crowd_root: RootIndex,
+    crowd_origin: Origin,
     recorder: Recorder,
     last: LastSeries,
     outbox: Outbox,
@@ -58,18 +62,18 @@ struct Root {
 /// How the requests of a root context are told apart.
 #[derive(Debug)]
 struct Labels {
-    /// `None` until a request has been asked: the proxy tells it for requests only.
+    /// `None`: what the listener says.
     direction: Option<Direction>,
     routes: RouteLabels,
     grpc_streams: Vec<Template>,
-    /// The series without destination and route.
-    plain: Option<(u32, SeriesIndex)>,
+    /// The series without destination and route, inbound and outbound.
+    plain: [Option<(u32, SeriesIndex)>; 2],
 }
 
 /// The series of the request before: most requests have the same.
 #[derive(Debug, Default)]
 struct LastSeries {
-    root: RootIndex,
+    origin: Origin,
     cluster: String,
     route: String,
     index: Option<(u32, SeriesIndex)>,
@@ -85,7 +89,7 @@ impl Plugin {
             reporting: None,
             live: LiveRequests::default(),
             crowd: 0,
-            crowd_root: RootIndex::default(),
+            crowd_origin: Origin::default(),
             recorder: Recorder::new(foresail_wire::Digits::DEFAULT),
             last: LastSeries::default(),
             outbox: Outbox::default(),
@@ -120,7 +124,7 @@ impl Plugin {
             direction: config.direction,
             routes: config.routes,
             grpc_streams: config.grpc_streams,
-            plain: None,
+            plain: [None; 2],
         };
         self.last.index = None;
         self.set_root(Root { id: root_id, active: Some(labels) });
@@ -151,30 +155,30 @@ impl Plugin {
     #[inline]
     pub fn begin(&mut self, context_id: u32, root_id: u32, request: &mut impl Request) {
         let Some(at) = self.roots.iter().position(|root| root.id == root_id) else { return };
-        let Some(Root { active: Some(labels), .. }) = self.roots.get_mut(at) else { return };
-        if labels.direction.is_none() {
-            labels.direction = Some(request.listener_direction().unwrap_or_default());
-        }
+        let Some(Root { active: Some(labels), .. }) = self.roots.get(at) else { return };
+        // A listener without a direction is taken to be inbound.
+        let direction =
+            labels.direction.or_else(|| request.listener_direction()).unwrap_or_default();
         // At most `MAX_ROOTS`, so it always fits.
-        let root = RootIndex(u16::try_from(at).unwrap_or_default());
-        if !self.live.insert(context_id, root) {
+        let origin = Origin { root: u16::try_from(at).unwrap_or_default(), direction };
+        if !self.live.insert(context_id, origin) {
             self.crowd = self.crowd.saturating_add(1);
-            self.crowd_root = root;
+            self.crowd_origin = origin;
         }
     }
 
     /// A request has finished.
     #[inline]
     pub fn finish(&mut self, context_id: u32, request: &mut impl Request) {
-        let (root, credited_micros) = match self.live.remove(context_id) {
-            Some(live) => (live.root, live.credited_micros),
+        let (origin, credited_micros) = match self.live.remove(context_id) {
+            Some(live) => (live.origin, live.credited_micros),
             None if self.crowd > 0 => {
                 self.crowd -= 1;
-                (self.crowd_root, 0)
+                (self.crowd_origin, 0)
             }
             None => return,
         };
-        let Some(Root { active: Some(labels), .. }) = self.roots.get_mut(usize::from(root.0))
+        let Some(Root { active: Some(labels), .. }) = self.roots.get_mut(usize::from(origin.root))
         else {
             return;
         };
@@ -182,10 +186,10 @@ impl Plugin {
             self.unreadable = self.unreadable.saturating_add(1);
             return;
         };
-        let at = if labels.is_plain() {
-            labels.plain_series(&mut self.recorder)
+        let at = if labels.is_plain(origin.direction) {
+            labels.plain_series(origin.direction, &mut self.recorder)
         } else {
-            self.last.series(root, labels, request, &mut self.recorder)
+            self.last.series(origin, labels, request, &mut self.recorder)
         };
         self.recorder.record(at, &seen, credited_micros);
     }
@@ -200,7 +204,7 @@ impl Plugin {
                 &mut self.live,
                 &mut self.roots,
                 &mut self.recorder,
-                (self.crowd_root, self.crowd),
+                (self.crowd_origin, self.crowd),
                 length,
             );
             self.outbox.push(Frame {
@@ -240,26 +244,22 @@ impl Plugin {
 }
 
 impl Labels {
-    /// A listener without a direction is taken to be inbound.
-    fn direction(&self) -> Direction {
-        self.direction.unwrap_or_default()
-    }
-
-    /// Whether all its requests belong to one series.
+    /// Whether all its requests in a direction belong to one series.
     #[inline]
-    fn is_plain(&self) -> bool {
-        self.direction() == Direction::Inbound && self.routes == RouteLabels::Off
+    fn is_plain(&self, direction: Direction) -> bool {
+        direction == Direction::Inbound && self.routes == RouteLabels::Off
     }
 
     /// The series without destination and route.
     #[inline]
-    fn plain_series(&mut self, recorder: &mut Recorder) -> SeriesIndex {
-        match self.plain {
+    fn plain_series(&mut self, direction: Direction, recorder: &mut Recorder) -> SeriesIndex {
+        let [inbound, outbound] = &mut self.plain;
+        let known = if direction == Direction::Inbound { inbound } else { outbound };
+        match *known {
             Some((epoch, at)) if epoch == recorder.epoch() => at,
             _ => {
-                let key = SeriesKey { direction: self.direction(), ..SeriesKey::default() };
-                let at = recorder.index_of(&key);
-                self.plain = Some((recorder.epoch(), at));
+                let at = recorder.index_of(&SeriesKey { direction, ..SeriesKey::default() });
+                *known = Some((recorder.epoch(), at));
                 at
             }
         }
@@ -270,14 +270,14 @@ impl LastSeries {
     /// The series of a request whose labels have to be asked for.
     fn series(
         &mut self,
-        root: RootIndex,
+        origin: Origin,
         labels: &Labels,
         request: &mut impl Request,
         recorder: &mut Recorder,
     ) -> SeriesIndex {
-        let mut same = self.root == root;
-        self.root = root;
-        if labels.direction() == Direction::Outbound {
+        let mut same = self.origin == origin;
+        self.origin = origin;
+        if origin.direction == Direction::Outbound {
             same &= request.with_cluster(|cluster| keep(&mut self.cluster, cluster));
         } else {
             self.cluster.clear();
@@ -295,7 +295,7 @@ impl LastSeries {
             Some((epoch, at)) if same && epoch == recorder.epoch() => at,
             _ => {
                 let at = recorder.index_of(&SeriesKey {
-                    direction: labels.direction(),
+                    direction: origin.direction,
                     destination: Text::truncated(service_of_cluster(&self.cluster)),
                     route: Text::truncated(self.route.as_str()),
                 });
@@ -326,26 +326,33 @@ fn credit_live(
     live: &mut LiveRequests,
     roots: &mut [Root],
     recorder: &mut Recorder,
-    (crowd_root, crowd): (RootIndex, u32),
+    (crowd_origin, crowd): (Origin, u32),
     window_micros: u64,
 ) {
-    let mut credits = vec![(0_u32, 0_u64); roots.len()];
-    for (root, credited_micros) in live.iter_mut() {
+    let mut credits = vec![[(0_u32, 0_u64); 2]; roots.len()];
+    let of = |origin: Origin| (usize::from(origin.root), origin.direction as usize);
+    for (origin, credited_micros) in live.iter_mut() {
         let began_here = *credited_micros == 0;
         let micros = if began_here { (window_micros / 2).max(1) } else { window_micros };
         *credited_micros = credited_micros.saturating_add(micros);
-        if let Some(credit) = credits.get_mut(usize::from(root.0)) {
+        let (root, direction) = of(origin);
+        if let Some(credit) = credits.get_mut(root).and_then(|both| both.get_mut(direction)) {
             credit.0 = credit.0.saturating_add(1);
             credit.1 = credit.1.saturating_add(micros);
         }
     }
-    if let Some(credit) = credits.get_mut(usize::from(crowd_root.0)) {
+    let (root, direction) = of(crowd_origin);
+    if let Some(credit) = credits.get_mut(root).and_then(|both| both.get_mut(direction)) {
         credit.0 = credit.0.saturating_add(crowd);
     }
-    for (root, (in_flight, micros)) in roots.iter_mut().zip(credits) {
-        if let (1.., Some(labels)) = (in_flight, &mut root.active) {
-            let at = labels.plain_series(recorder);
-            recorder.credit(at, in_flight, micros);
+    for (root, both) in roots.iter_mut().zip(credits) {
+        for (direction, (in_flight, micros)) in
+            [Direction::Inbound, Direction::Outbound].into_iter().zip(both)
+        {
+            if let (1.., Some(labels)) = (in_flight, &mut root.active) {
+                let at = labels.plain_series(direction, recorder);
+                recorder.credit(at, in_flight, micros);
+            }
         }
     }
 }

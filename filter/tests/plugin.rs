@@ -225,6 +225,29 @@ fn outbound_requests_carry_the_service_they_went_to() {
     );
 }
 
+/// Envoy 1.40 gives listeners with the same plugin configuration one root context, whatever their
+/// direction; Istio puts the same plugin on both.
+#[test]
+fn listeners_that_share_a_root_context_keep_their_directions() {
+    let mut vm = Vm::new("");
+    for n in 0..30 {
+        let outbound = n % 3 == 0;
+        vm.request(Fake { outbound, cluster: "ratings".to_owned(), ..Fake::new(200, 10) });
+    }
+    for outbound in [false, true, true] {
+        vm.last_id += 1;
+        vm.plugin.begin(vm.last_id, ROOT, &mut Fake { outbound, ..Fake::default() });
+    }
+    let counted: Vec<_> = vm
+        .report()
+        .series
+        .iter()
+        .map(|series| (series.key.direction, series.codes.total(), series.in_flight))
+        .collect();
+    let (inbound, outbound) = (Direction::Inbound, Direction::Outbound);
+    assert_eq!(counted, [(inbound, 20, 1), (outbound, 0, 2), (outbound, 10, 0)]);
+}
+
 #[test]
 fn series_beyond_the_limit_share_one() {
     let mut vm = Vm::new(r#","direction":"outbound""#);
