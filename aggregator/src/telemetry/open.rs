@@ -12,9 +12,11 @@ use crate::units::Timestamp;
 
 /// The most windows that one frame is spread over; beyond, it counts in the newest of them.
 const MAX_SPREAD: u64 = 60;
-/// Bit of Envoy's flag for "the client went away", which is not the workload's fault
-/// (`StreamInfo::CoreResponseFlag::DownstreamConnectionTermination`, envoy v1.40).
-const FLAG_DOWNSTREAM_GONE: u8 = 14;
+/// Bits of Envoy's flags for "the client went away", which is not the workload's fault: closed the
+/// connection (HTTP/1) or reset the stream (HTTP/2); a request has one of them at most
+/// (`StreamInfo::CoreResponseFlag::{DownstreamConnectionTermination, DownstreamRemoteReset}`, envoy
+/// v1.40).
+const FLAGS_CLIENT_GONE: [u8; 2] = [14, 28];
 /// gRPC statuses that say the server failed: unknown, deadline exceeded, resource exhausted,
 /// unimplemented, internal, unavailable, data loss.
 const GRPC_SERVER_ERRORS: [u8; 7] = [2, 4, 8, 12, 13, 14, 15];
@@ -235,8 +237,9 @@ fn errors_of(series: &Series<'_>) -> u64 {
         .filter(|(code, _)| *code >= 500)
         .map(|(_, count)| u64::from(count))
         .sum();
-    let unanswered = u64::from(series.codes.get(0))
-        .saturating_sub(u64::from(series.flags.get(FLAG_DOWNSTREAM_GONE)));
+    let client_gone: u64 =
+        FLAGS_CLIENT_GONE.iter().map(|flag| u64::from(series.flags.get(*flag))).sum();
+    let unanswered = u64::from(series.codes.get(0)).saturating_sub(client_gone);
     let grpc: u64 = series
         .grpc
         .iter()

@@ -170,12 +170,14 @@ fn a_window_settles_when_all_are_heard_or_a_moment_has_passed() {
 #[test]
 fn failures_are_server_errors_and_not_clients_that_went_away() {
     let mut telemetry = WorkloadTelemetry::new();
-    let mut mixed = frame("a", 1, 0, 6);
+    let mut mixed = frame("a", 1, 0, 5);
     let series = &mut mixed.series[0];
     series.codes.add(503, 1);
     series.codes.add(404, 1);
-    series.codes.add(0, 2);
+    series.codes.add(0, 3);
+    // Two clients went away, one in HTTP/1 and one in HTTP/2.
     series.flags.add(14, 1);
+    series.flags.add(28, 1);
     series.grpc.add(14, 1);
     telemetry.apply(&mixed, at(1));
     // 503, one reset by the server, one gRPC "unavailable" of ten requests.
