@@ -11,6 +11,11 @@ use crate::units::Ratio;
 
 /// Errors kept for each step ahead; the newest count.
 const KEPT: usize = 128;
+/// An error this many band widths outside the band is a surprise (a crowd nobody could foresee), not
+/// how the model usually errs: learning it would widen the band for as long as errors are kept.
+const SURPRISE_WIDTHS: f64 = 2.0;
+/// Surprises in a row after which they are how the model errs now.
+const MAX_SURPRISES: u32 = 16;
 /// Errors below which there is no quantile to speak of.
 const NEEDED: usize = 20;
 
@@ -26,6 +31,8 @@ struct Errors {
     newest: VecDeque<f32>,
     /// Upper and lower quantile of `newest`, kept because many forecasts follow one error.
     bounds: Option<(f64, f64)>,
+    /// Surprises in a row, not learned.
+    surprises: u32,
     /// Mean pinball loss of the upper bound, forgetting with a half-life of some 60 errors.
     loss: Option<f64>,
 }
@@ -81,11 +88,15 @@ impl Band {
             let loss = pinball(quantile, actual, point + upper * scale);
             errors.loss = Some(errors.loss.map_or(loss, |mean| mean + (loss - mean) * 0.012));
         }
+        let error = (actual - point) / scale;
+        if errors.is_surprise(error) {
+            return;
+        }
         if errors.newest.len() == KEPT {
             errors.newest.pop_front();
         }
         #[expect(clippy::cast_possible_truncation, reason = "seven digits of an error are enough")]
-        errors.newest.push_back(((actual - point) / scale) as f32);
+        errors.newest.push_back(error as f32);
         errors.bounds = bounds(&errors.newest, quantile);
     }
 
@@ -102,6 +113,17 @@ impl Band {
     /// Mean pinball loss of the upper bound at the farthest step.
     pub(super) fn pinball_loss(&self) -> Option<f64> {
         self.steps.last().and_then(|errors| errors.loss)
+    }
+}
+
+impl Errors {
+    /// Whether an error is to be left out. A row of them that does not end is learned after all.
+    fn is_surprise(&mut self, error: f64) -> bool {
+        let Some((lower, upper)) = self.bounds else { return false };
+        let reach = SURPRISE_WIDTHS * (upper - lower);
+        let outside = error > upper + reach || error < lower - reach;
+        self.surprises = if outside { self.surprises.saturating_add(1) } else { 0 };
+        outside && self.surprises <= MAX_SURPRISES
     }
 }
 
@@ -144,6 +166,20 @@ mod tests {
         assert_eq!(bounds(&errors, 0.9), Some((10.0, 90.0)));
         assert_eq!(bounds(&errors, 0.5), Some((50.0, 50.0)));
         assert_eq!(bounds(&(0..19_u8).map(f32::from).collect(), 0.9), None);
+    }
+
+    #[test]
+    fn a_crowd_does_not_widen_the_band_and_a_new_level_does() {
+        let mut band = Band { quantile: 0.9, steps: vec![Errors::default()] };
+        for step in 0..100_u32 {
+            band.learn_one(1, 99.0, 99.0 + f64::from(step % 11) - 5.0);
+        }
+        let usual = band.around(1, 99.0).1;
+        (0..12).for_each(|_| band.learn_one(1, 99.0, 250.0));
+        assert!((band.around(1, 99.0).1 - usual).abs() < 1e-9);
+        band.learn_one(1, 99.0, 99.0);
+        (0..40).for_each(|_| band.learn_one(1, 99.0, 250.0));
+        assert!(band.around(1, 99.0).1 > 240.0);
     }
 
     #[test]
