@@ -1,8 +1,8 @@
 //! Counts finished requests in series, and empties them into a window's report.
 
 use foresail_wire::{
-    Counts, Digits, Direction, LatencyHistogram, MAX_LATENCY_MICROS, OVERFLOW_ROUTE, Series,
-    SeriesKey, Streams, Text, bucket_index,
+    Counts, Digits, Direction, LatencyHistogram, MAX_LATENCY_MICROS, Series, SeriesKey, Streams,
+    bucket_index,
 };
 use hdrhistogram::Histogram;
 
@@ -96,13 +96,12 @@ impl Recorder {
         self.series.len() - 1
     }
 
-    /// The one series beyond the limit. Its direction is that of the first request it took.
+    /// The series beyond the limit, one for each direction: the calls a workload makes are not its
+    /// own load.
     fn overflow(&mut self, direction: Direction) -> usize {
-        let found = self.series.iter().position(Recording::is_overflow);
-        found.unwrap_or_else(|| {
-            let route = Text::truncated(OVERFLOW_ROUTE);
-            self.push(SeriesKey { direction, destination: Text::default(), route })
-        })
+        let key = SeriesKey::overflow(direction);
+        let found = self.series.iter().position(|series| series.key == key);
+        found.unwrap_or_else(|| self.push(key))
     }
 
     fn make_room(&mut self) {
@@ -169,7 +168,7 @@ impl Recording {
     }
 
     fn is_overflow(&self) -> bool {
-        self.key.route.as_str() == OVERFLOW_ROUTE
+        self.key.is_overflow()
     }
 
     #[inline]
