@@ -56,7 +56,7 @@ deny:
 	tools/deny.sh
 
 wasm: ## Build the filter: target/wasm/foresail_filter.wasm
-	@$(SETUP) wasm
+	@$(SETUP) wasm binaryen
 	tools/build-filter.sh
 
 build: ## Build the aggregator: target/release/foresail
