@@ -38,7 +38,7 @@ test-unit:
 test-e2e: wasm
 	@$(SETUP) envoy browser
 	$(CARGO) build $(QUICK) -p foresail-aggregator
-	$(CARGO) test $(QUICK) -p foresail-tests -- --test-threads=1
+	tools/e2e.sh $(QUICK)
 
 check: fmt lint doc deny ## Everything but tests: format, lints for host and wasm, documentation, licences
 
