@@ -49,16 +49,37 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(40);
 const LOG_FORMAT: &str = "%RESPONSE_CODE% %GRPC_STATUS_NUMBER% %RESPONSE_FLAGS%";
 /// Envoy's response flags as the access log and as the filter name them
 /// (`StreamInfo::CoreResponseFlag`).
-const FLAGS: [(&str, u8); 9] = [
+const FLAGS: &[(&str, u8)] = &[
+    ("LH", 0),
     ("UH", 1),
     ("UT", 2),
     ("LR", 3),
     ("UR", 4),
     ("UF", 5),
     ("UC", 6),
+    ("UO", 7),
+    ("NR", 8),
+    ("DI", 9),
+    ("FI", 10),
+    ("RL", 11),
+    ("UAEX", 12),
+    ("RLSE", 13),
     ("DC", 14),
+    ("URX", 15),
+    ("SI", 16),
+    ("IH", 17),
+    ("DPE", 18),
+    ("UMSDR", 19),
+    ("RFCF", 20),
+    ("NFCF", 21),
+    ("DT", 22),
     ("UPE", 23),
+    ("NC", 24),
+    ("OM", 25),
+    ("DF", 26),
+    ("DO", 27),
     ("DR", 28),
+    ("UDO", 29),
 ];
 
 /// How many requests there were of each kind.
