@@ -43,10 +43,10 @@ fn start() {
 }
 
 impl Context for Root {
-    fn on_http_call_response(&mut self, token: u32, headers: usize, _body: usize, _: usize) {
+    fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, _: usize) {
         let status = if headers == 0 { None } else { answer_status() };
         let now = now_micros();
-        notify(with_plugin(|plugin| plugin.answered(token, status, now)).flatten());
+        notify(with_plugin(|plugin| plugin.answered(token, status, body, now)).flatten());
         send(now);
     }
 }

@@ -16,6 +16,9 @@ pub const MAX_WAITING: usize = 30;
 pub const MAX_WAITING_BYTES: usize = 640 * 1024;
 /// The longest pause between two sendings of a frame.
 pub const MAX_BACKOFF: Duration = Duration::from_secs(5);
+/// The longest body of an answer that can be the aggregator's. Whoever says 200 with more is somebody
+/// else, and what he has been told would be lost.
+pub const MAX_ANSWER_BYTES: usize = 4 * 1024;
 /// The least time between two lines in the proxy's log about the same thing.
 const LOG_PAUSE_MICROS: u64 = 60_000_000;
 /// How much longer than the proxy's own time limit an answer is waited for. It comes later only
@@ -162,9 +165,15 @@ impl Outbox {
         None
     }
 
-    /// Takes the answer to a request; `None` is a time-out or a reset. The next frame may then be
+    /// Takes the answer to a request with its body's length; `None` is a time-out or a reset. The next frame may then be
     /// sent at once.
-    pub fn answered(&mut self, token: u32, status: Option<u16>, now_micros: u64) -> Option<Notice> {
+    pub fn answered(
+        &mut self,
+        token: u32,
+        status: Option<u16>,
+        body_bytes: usize,
+        now_micros: u64,
+    ) -> Option<Notice> {
         let current = matches!(
             &self.outstanding,
             Some(Outstanding { state: State::Sent { token: of, .. }, .. }) if *of == token
@@ -173,7 +182,7 @@ impl Outbox {
             return None;
         }
         match status {
-            Some(200 | 202) => {
+            Some(200 | 202) if body_bytes <= MAX_ANSWER_BYTES => {
                 self.outstanding = None;
                 self.unreachable_logged.take().map(|_| Notice::Reached)
             }

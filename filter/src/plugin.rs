@@ -237,9 +237,15 @@ impl Plugin {
         self.outbox.sent(token, timeout, now_micros)
     }
 
-    /// Takes the aggregator's answer; `None` when there was none.
-    pub fn answered(&mut self, token: u32, status: Option<u16>, now_micros: u64) -> Option<Notice> {
-        self.outbox.answered(token, status, now_micros)
+    /// Takes the aggregator's answer with its body's length; `None` when there was none.
+    pub fn answered(
+        &mut self,
+        token: u32,
+        status: Option<u16>,
+        body_bytes: usize,
+        now_micros: u64,
+    ) -> Option<Notice> {
+        self.outbox.answered(token, status, body_bytes, now_micros)
     }
 }
 

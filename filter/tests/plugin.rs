@@ -110,7 +110,7 @@ impl Vm {
     fn report(&mut self) -> Frame<'static> {
         self.pass(Duration::from_secs(1));
         let frame = self.send(1).unwrap();
-        assert_eq!(self.plugin.answered(1, Some(202), self.now), None);
+        assert_eq!(self.plugin.answered(1, Some(202), 0, self.now), None);
         frame
     }
 
@@ -352,12 +352,12 @@ fn a_frame_that_the_aggregator_refuses_is_dropped_and_the_next_one_goes_on() {
     let mut vm = Vm::new("");
     vm.pass(Duration::from_secs(1));
     assert_eq!(vm.send(1).unwrap().sequence, 1);
-    let notice = vm.plugin.answered(1, Some(400), vm.now);
+    let notice = vm.plugin.answered(1, Some(400), 0, vm.now);
     assert_eq!(notice, Some(Notice::Refused { status: 400, refused: 1 }));
     vm.pass(Duration::from_secs(1));
     let next = vm.send(2).unwrap();
     assert_eq!((next.sequence, next.health.failed_sends), (2, 1));
-    assert_eq!(vm.plugin.answered(2, Some(413), vm.now), None, "logged once a minute at most");
+    assert_eq!(vm.plugin.answered(2, Some(413), 0, vm.now), None, "logged once a minute at most");
 }
 
 #[test]
@@ -367,7 +367,7 @@ fn a_frame_that_was_sent_never_changes() {
     vm.pass(Duration::from_secs(1));
     let first = vm.send(1).unwrap();
     assert!(vm.send(2).is_none(), "one frame at a time");
-    vm.plugin.answered(1, None, vm.now);
+    vm.plugin.answered(1, None, 0, vm.now);
     for _ in 0..100 {
         vm.request(Fake::new(200, 1));
         vm.pass(Duration::from_secs(1));
@@ -378,17 +378,28 @@ fn a_frame_that_was_sent_never_changes() {
     assert_eq!(again, first);
 
     // The other 100 requests come in at most 30 frames, none lost.
-    vm.plugin.answered(3, Some(202), vm.now);
+    vm.plugin.answered(3, Some(202), 0, vm.now);
     let mut counted = 0;
     let mut frames = 0;
     let mut token = 4;
     while let Some(frame) = vm.send(token) {
         counted += frame.series.iter().map(|s| s.codes.total()).sum::<u64>();
         assert!(frame.health.merged >= 70);
-        vm.plugin.answered(token, Some(202), vm.now);
+        vm.plugin.answered(token, Some(202), 0, vm.now);
         (frames, token) = (frames + 1, token + 1);
     }
     assert_eq!((counted, frames), (100, MAX_WAITING));
+}
+
+#[test]
+fn a_200_with_a_long_body_is_not_the_aggregators() {
+    let mut vm = Vm::new("");
+    vm.pass(Duration::from_secs(1));
+    let first = vm.send(1).unwrap();
+    let notice = vm.plugin.answered(1, Some(200), 10 << 20, vm.now);
+    assert_eq!(notice, Some(Notice::Unreachable { status: Some(200) }));
+    vm.pass(Duration::from_secs(2));
+    assert_eq!(vm.send(2).unwrap().sequence, first.sequence, "it is sent again");
 }
 
 #[test]
@@ -400,7 +411,7 @@ fn an_answer_that_never_comes_is_not_waited_for() {
     assert!(vm.send(2).is_none());
     vm.pass(Duration::from_secs(2));
     assert_eq!(vm.send(3).unwrap().sequence, first.sequence);
-    assert_eq!(vm.plugin.answered(1, Some(202), vm.now), None, "an old answer says nothing");
+    assert_eq!(vm.plugin.answered(1, Some(202), 0, vm.now), None, "an old answer says nothing");
     assert!(vm.send(4).is_none());
 }
 
@@ -519,6 +530,6 @@ impl Aggregator {
             Fate::Shed => Some(429),
             _ => None,
         };
-        vm.plugin.answered(self.tokens, answer, vm.now);
+        vm.plugin.answered(self.tokens, answer, 0, vm.now);
     }
 }
