@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::WorkloadConfig;
 use crate::features::LoadSeries;
-use crate::forecast::{Curve, ForecastError, Forecaster, RefitJob, Refitted};
+use crate::forecast::{Curve, Forecaster, RefitJob, Refitted};
 use crate::journal::{Decision, GuardRecord, Observation, Signal};
 use crate::policy::{self, Proposal};
 use crate::safety::{Approved, Safety, Verdict};
@@ -49,7 +49,6 @@ pub struct Autoscaler {
     forecaster: Forecaster,
     curve: Option<Curve>,
     last_decision: Option<Decision>,
-    refit_errors: Vec<ForecastError>,
     fault: Option<String>,
 }
 
@@ -64,7 +63,6 @@ impl Autoscaler {
             forecaster: Forecaster::new(config),
             curve: None,
             last_decision: None,
-            refit_errors: Vec::new(),
             fault: None,
         }
     }
@@ -127,11 +125,6 @@ impl Autoscaler {
         self.last_decision.as_ref()
     }
 
-    /// Why models are missing since the last refit.
-    pub fn refit_errors(&self) -> &[ForecastError] {
-        &self.refit_errors
-    }
-
     /// The work of fitting the models anew, when it is due. Run it anywhere; decisions go on with
     /// the models there are.
     pub fn refit_job(&mut self) -> Option<RefitJob> {
@@ -140,7 +133,6 @@ impl Autoscaler {
 
     /// Takes newly fitted models.
     pub fn install(&mut self, refitted: Refitted) {
-        self.refit_errors = refitted.errors().to_vec();
         self.fault = None;
         self.forecaster.install(refitted);
     }

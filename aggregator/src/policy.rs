@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::config::WorkloadConfig;
 use crate::forecast::Curve;
 use crate::journal::{ForecastUsed, Observation, Signal};
-use crate::units::{Rps, Timestamp};
+use crate::units::Timestamp;
 
 /// Window of the burst signal; telemetry measures its rate over as long.
 pub const BURST_WINDOW: Duration = Duration::from_secs(6);
@@ -136,9 +136,4 @@ fn replicas_for(rps: f64, target: f64) -> u32 {
     {
         replicas as u32
     }
-}
-
-/// Whether a rate is none at all, which only a measurement may say.
-pub fn is_idle(rps: Option<Rps>) -> bool {
-    rps.is_some_and(|rps| rps == Rps::ZERO)
 }

@@ -16,7 +16,7 @@ use foresail_wire::{Direction, Frame, LatencyHistogram};
 use serde::{Deserialize, Serialize};
 
 use crate::journal::Observation;
-use crate::units::{Ratio, Rps, Timestamp};
+use crate::units::{Ratio, Rps, Timestamp, micros};
 use open::{Accumulator, OpenWindow, OpenWindows};
 use proxies::Proxies;
 use ring::Ring;
@@ -177,8 +177,7 @@ impl WorkloadTelemetry {
             state.totals.duplicate_frames += 1;
             return Applied::Duplicate;
         }
-        if frame.window.end_micros > frame.sent_at_micros.saturating_add(1_000_000) {
-            debug_assert_eq!(MAX_FUTURE.as_micros(), 1_000_000);
+        if frame.window.end_micros > frame.sent_at_micros.saturating_add(micros(MAX_FUTURE)) {
             state.totals.future_frames += 1;
             return Applied::FutureDated;
         }
