@@ -3,7 +3,7 @@
 //! Only this module makes [`Approved`], and actuation takes nothing else: no policy, learned or
 //! not, can go round it. The numbers in brackets are the safety rules in `DESIGN.md`.
 
-mod behavior;
+pub(crate) mod behavior;
 mod freshness;
 
 use std::collections::VecDeque;

@@ -16,7 +16,7 @@ const MAX_ENTRIES: usize = 3_700;
 
 /// Recommendations before they were stabilized, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Recommendations(pub(super) VecDeque<(Timestamp, u32)>);
+pub(crate) struct Recommendations(pub(crate) VecDeque<(Timestamp, u32)>);
 
 impl Recommendations {
     /// The recommendation that the windows allow. What is remembered is `raw`: the recommendation
@@ -24,7 +24,7 @@ impl Recommendations {
     ///
     /// 1. Upward, the smallest in its window; downward, the greatest in its window.
     /// 2. The current number moves to the first if it is below, then to the second if it is above.
-    pub(super) fn stabilize(
+    pub(crate) fn stabilize(
         &mut self,
         now: Timestamp,
         current: u32,
@@ -52,11 +52,11 @@ impl Recommendations {
 
 /// Replicas that there were, for the policies' periods.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct ReplicaHistory(VecDeque<(Timestamp, u32)>);
+pub(crate) struct ReplicaHistory(VecDeque<(Timestamp, u32)>);
 
 impl ReplicaHistory {
     /// Takes note of the current number.
-    pub(super) fn record(&mut self, now: Timestamp, current: u32) {
+    pub(crate) fn record(&mut self, now: Timestamp, current: u32) {
         let half_an_hour = Duration::from_mins(30);
         while self.0.len() >= MAX_ENTRIES
             || self.0.get(1).is_some_and(|(at, _)| now.since(*at) > half_an_hour)
@@ -75,7 +75,7 @@ impl ReplicaHistory {
     }
 
     /// The nearest number to `wanted` that the policies allow from `current`.
-    pub(super) fn limit(
+    pub(crate) fn limit(
         &self,
         now: Timestamp,
         current: u32,

@@ -1,0 +1,134 @@
+//! The rival autoscalers, from their documented algorithms, as policies for the backtest.
+//!
+//! Each sees what its own metrics pipeline would show it ([`PeerView`]) and answers with a number
+//! of replicas. All are deterministic, and hold when the metric that they need is missing.
+
+mod hpa;
+mod kpa;
+mod window;
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::units::Timestamp;
+
+/// What a peer sees at the end of a step: no more than the real one's metrics would show it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PeerView {
+    /// End of the step.
+    pub now: Timestamp,
+    /// Length of the step.
+    pub step: Duration,
+    /// Mean request rate of the whole workload over the step; `None` when it was not measured.
+    pub rps: Option<f64>,
+    /// Mean CPU of the ready pods over the step, 1.0 = the request.
+    pub cpu_utilisation: Option<f64>,
+    /// Pods that serve.
+    pub ready: u32,
+    /// Pods that serve or start.
+    pub replicas: u32,
+    /// Highest rate per pod at which the objective holds: what the operator knows.
+    pub capacity_rps: f64,
+    /// Time from ordering a pod to its serving.
+    pub startup: Duration,
+    /// Never fewer replicas.
+    pub min: u32,
+    /// Never more replicas.
+    pub max: u32,
+}
+
+impl PeerView {
+    /// Between the operator's bounds.
+    fn bounded(&self, replicas: u32) -> u32 {
+        replicas.clamp(self.min.min(self.max), self.max)
+    }
+
+    /// Rate per pod at a share of the safe one; `None` when that is no positive number.
+    fn target_rps(&self, share: f64) -> Option<f64> {
+        let target = self.capacity_rps * share;
+        (f64::MIN_POSITIVE..=f64::MAX).contains(&target).then_some(target)
+    }
+}
+
+/// An autoscaler that the product is compared with.
+pub trait Peer: Send {
+    /// Name in reports, as [`PeerKind::name`].
+    fn name(&self) -> &'static str;
+
+    /// Replicas to have from now on, between `view.min` and `view.max`. Called once a step, in
+    /// order.
+    fn desired(&mut self, view: &PeerView) -> u32;
+}
+
+/// No peer has this name.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("no peer is called {name}; known are {}", PeerKind::ALL.map(|kind| kind.name()).join(", "))]
+pub struct UnknownPeer {
+    /// The name as given.
+    pub name: String,
+}
+
+/// The peers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PeerKind {
+    /// Kubernetes HPA on CPU utilisation.
+    HpaCpu,
+    /// Kubernetes HPA on the request rate (External metric, `AverageValue`).
+    HpaRps,
+    /// Knative's pod autoscaler on the request rate, with panic mode.
+    Kpa,
+}
+
+impl PeerKind {
+    /// All of them, in the order of reports.
+    pub const ALL: [Self; 3] = [Self::HpaCpu, Self::HpaRps, Self::Kpa];
+
+    /// Finds a peer by [`PeerKind::name`].
+    ///
+    /// # Errors
+    /// [`UnknownPeer`] with the names there are.
+    pub fn parse(name: &str) -> Result<Self, UnknownPeer> {
+        let found = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        found.ok_or_else(|| UnknownPeer { name: name.to_owned() })
+    }
+
+    /// Name in reports and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HpaCpu => "hpa-cpu",
+            Self::HpaRps => "hpa-rps",
+            Self::Kpa => "kpa",
+        }
+    }
+
+    /// Values to sweep the knob over, ascending: see [`PeerKind::build`].
+    pub fn knobs(self) -> Vec<f64> {
+        let (first, last) = match self {
+            Self::HpaCpu => (5, 19),
+            _ => (6, 24),
+        };
+        (first..=last).map(|twentieth| f64::from(twentieth) / 20.0).collect()
+    }
+
+    /// The knob that stands for the peer "as configured".
+    pub const fn default_knob(self) -> f64 {
+        match self {
+            Self::HpaCpu => 0.7,
+            _ => 0.85,
+        }
+    }
+
+    /// A peer that knows nothing yet.
+    ///
+    /// `knob` is the target: CPU of the request for the peers that look at CPU, else the share of
+    /// `capacity_rps` that one pod is given.
+    pub fn build(self, knob: f64, steps_per_day: usize) -> Box<dyn Peer> {
+        let _ = steps_per_day;
+        match self {
+            Self::HpaCpu => Box::new(hpa::HpaCpu::new(knob)),
+            Self::HpaRps => Box::new(hpa::HpaRps::new(knob)),
+            Self::Kpa => Box::new(kpa::Kpa::new(knob)),
+        }
+    }
+}
