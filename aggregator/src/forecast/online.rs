@@ -1,0 +1,230 @@
+//! The forecast that decisions use: learned a step at a time, a few horizons, whole tails.
+//!
+//! Point experts with online weights; a learned scale and a decayed error distribution around
+//! them; boosted quantile trees, refitted now and then, mixed in by how well they do.
+
+mod boosted;
+mod calendar;
+mod experts;
+mod histogram;
+mod lane;
+mod least_squares;
+mod rows;
+mod spread;
+mod track;
+
+use super::ForecastError;
+use super::tail::{EXCEEDANCE, Tail};
+use boosted::{BoostJob, LEVELS, Record, Scratch, Trees};
+use calendar::Calendar;
+use experts::Smoothers;
+use lane::{Lane, Now};
+use rows::{Origin, Scanner};
+use track::Track;
+
+/// Steps between two solutions of the regressions.
+const SOLVE_EVERY: u64 = 60;
+/// Above this multiple of the highest load ever seen no forecast goes.
+const HIGHEST_FACTOR: f64 = 2.0;
+
+/// A forecast of one step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Horizon {
+    /// Steps ahead of the newest one.
+    pub ahead: usize,
+    /// Expected rate (the median on the log scale), in requests per second.
+    pub point: f64,
+    /// What it may exceed.
+    pub tail: Tail,
+    /// Share of the boosted trees in it, 0 to 1.
+    pub boosted_share: f64,
+}
+
+/// Forecasts at every horizon, nearest first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outlook {
+    /// Nearest first.
+    pub horizons: Vec<Horizon>,
+}
+
+/// Settings of the online forecast.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OnlineSettings {
+    /// Steps of a day.
+    pub day_steps: usize,
+    /// Length of a step in seconds.
+    pub step_seconds: f64,
+    /// Horizons in steps, ascending.
+    pub horizons: Vec<usize>,
+    /// Those of them at which trees are grown; empty for none.
+    pub boosted: Vec<usize>,
+}
+
+/// Online forecast of one workload.
+#[derive(Debug)]
+pub struct Online {
+    settings: OnlineSettings,
+    calendar: Calendar,
+    track: Track,
+    scanner: Scanner,
+    smoothers: Smoothers,
+    lanes: Vec<Lane>,
+    trees: Vec<Trees>,
+    records: Vec<Record>,
+    scratch: Scratch,
+    steps: u64,
+    next_boost: u64,
+    offset: f64,
+}
+
+/// Trees that were grown, for [`Online::install`].
+#[derive(Debug)]
+pub struct Grown(Vec<Trees>);
+
+/// The work of growing trees; runs on any thread.
+#[derive(Debug)]
+pub struct GrowJob(BoostJob);
+
+impl GrowJob {
+    /// Grows the trees.
+    ///
+    /// # Errors
+    /// [`ForecastError::TooShort`] and others of the fit.
+    pub fn run(&self) -> Result<Grown, ForecastError> {
+        self.0.run().map(Grown)
+    }
+}
+
+impl Online {
+    /// Begins knowing nothing.
+    pub fn new(settings: OnlineSettings) -> Self {
+        let calendar = Calendar::new(settings.day_steps);
+        let lanes = settings.horizons.iter().map(|ahead| Lane::new(*ahead, calendar.day)).collect();
+        let records = settings.boosted.iter().map(|ahead| Record::new(*ahead, calendar.day));
+        Self {
+            calendar,
+            track: Track::new(calendar.memory(), settings.step_seconds),
+            scanner: Scanner::default(),
+            smoothers: Smoothers::default(),
+            lanes,
+            trees: Vec::new(),
+            records: records.collect(),
+            scratch: Scratch::default(),
+            steps: 0,
+            next_boost: first_boost(calendar),
+            offset: f64::NAN,
+            settings,
+        }
+    }
+
+    /// Steps taken in.
+    pub const fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Takes in the step `index`, `None` where nothing was measured, and forecasts from it.
+    pub fn observe(&mut self, index: u64, rate: Option<f64>) -> Outlook {
+        self.track.push(index, rate);
+        let values = self.track.values();
+        let Some(at) = values.len().checked_sub(1) else { return Outlook::default() };
+        if self.offset.total_cmp(&self.track.offset()).is_ne() {
+            self.offset = self.track.offset();
+            self.scanner.restart_sums(values, at.saturating_sub(1));
+        }
+        self.scanner.advance(values, at);
+        let x = rows::value(values, at).unwrap_or_default();
+        self.smoothers.observe(x);
+        let known = (!self.track.is_gap(index)).then_some(x);
+        for lane in &mut self.lanes {
+            lane.learn(self.calendar, index, known);
+        }
+        for record in &mut self.records {
+            record.learn(index, known);
+        }
+        self.steps += 1;
+        if self.steps.is_multiple_of(SOLVE_EVERY) || (self.steps < 240 && self.steps.is_multiple_of(20)) {
+            self.lanes.iter_mut().for_each(Lane::refit);
+        }
+        self.forecast(index, at)
+    }
+
+    fn forecast(&mut self, index: u64, at: usize) -> Outlook {
+        let values = self.track.values();
+        let mut lags = [0.0; rows::LINEAR];
+        self.scanner.lags(values, at, &mut lags);
+        let now = Now {
+            values,
+            at,
+            index,
+            calendar: self.calendar,
+            scanner: &self.scanner,
+            smoothers: &self.smoothers,
+            lags,
+        };
+        let ceiling = (HIGHEST_FACTOR * self.track.highest() + self.track.offset()).ln();
+        let mut horizons = Vec::with_capacity(self.lanes.len());
+        for lane in &mut self.lanes {
+            let forecast = lane.forecast(&now);
+            let mut tail = forecast.tail;
+            let mut point = forecast.point;
+            let mut share = 0.0;
+            let ahead = lane.ahead();
+            if let Some(trees) = self.trees.iter().find(|trees| trees.ahead() == ahead)
+                && let Some(record) = self.records.iter_mut().find(|record| record.ahead() == ahead)
+            {
+                let origin = Origin { calendar: self.calendar, index, ahead };
+                let quantiles =
+                    trees.quantiles(&self.scanner, values, at, &origin, &mut self.scratch);
+                let boosted = record.tail(&quantiles);
+                record.remember(index, quantiles, forecast.tail);
+                share = record.share(self.calendar.day);
+                for (linear, boosted) in tail.iter_mut().zip(boosted) {
+                    *linear += share * (boosted - *linear);
+                }
+                point += share * (quantiles.first().copied().unwrap_or(point) - point);
+            }
+            let rates = tail.map(|x| self.track.rate(x.min(ceiling)));
+            if let Some(tail) = Tail::new(rates) {
+                let point = self.track.rate(point.min(ceiling));
+                horizons.push(Horizon { ahead, point, tail, boosted_share: share });
+            }
+        }
+        Outlook { horizons }
+    }
+
+    /// The work of growing trees, when it is due.
+    pub fn grow_job(&mut self) -> Option<GrowJob> {
+        if self.settings.boosted.is_empty() || self.steps < self.next_boost {
+            return None;
+        }
+        self.next_boost = next_boost(self.steps, self.calendar);
+        let first = self.track.first();
+        let horizons = self
+            .lanes
+            .iter()
+            .filter(|lane| self.settings.boosted.contains(&lane.ahead()))
+            .map(|lane| (lane.ahead(), lane.linear_weights().to_vec()));
+        Some(GrowJob(BoostJob {
+            values: self.track.values().to_vec(),
+            first,
+            gaps: (0..self.track.len() as u64).map(|at| self.track.is_gap(first + at)).collect(),
+            calendar: self.calendar,
+            horizons: horizons.collect(),
+        }))
+    }
+
+    /// Takes grown trees; what the old ones' errors taught stays.
+    pub fn install(&mut self, grown: Grown) {
+        self.trees = grown.0;
+    }
+}
+
+/// Steps after which trees are grown for the first time.
+fn first_boost(calendar: Calendar) -> u64 {
+    calendar.day as u64 * 3 / 2
+}
+
+/// When they are grown next: daily.
+fn next_boost(steps: u64, calendar: Calendar) -> u64 {
+    steps + calendar.day as u64
+}

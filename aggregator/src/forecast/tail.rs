@@ -1,0 +1,111 @@
+//! The upper tail of a forecast: what the load exceeds with given probabilities.
+
+use serde::{Deserialize, Serialize};
+
+/// Probabilities of being exceeded for which a forecast is kept, descending.
+pub const EXCEEDANCE: [f64; 12] =
+    [0.9, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005];
+/// Place of the median in [`EXCEEDANCE`].
+pub const MEDIAN: usize = 1;
+
+/// Rates, in requests per second, that are exceeded with the probabilities in [`EXCEEDANCE`];
+/// ascending.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tail {
+    rates: [f64; EXCEEDANCE.len()],
+}
+
+impl Tail {
+    /// Takes rates in the order of [`EXCEEDANCE`]; what is out of order is raised to the rate
+    /// before it. `None` when a rate is not finite.
+    pub fn new(mut rates: [f64; EXCEEDANCE.len()]) -> Option<Self> {
+        let mut least = 0.0;
+        for rate in &mut rates {
+            if !rate.is_finite() {
+                return None;
+            }
+            least = rate.max(least);
+            *rate = least;
+        }
+        Some(Self { rates })
+    }
+
+    /// The rates.
+    pub const fn rates(&self) -> &[f64; EXCEEDANCE.len()] {
+        &self.rates
+    }
+
+    /// The median rate.
+    pub const fn median(&self) -> f64 {
+        self.rates[MEDIAN]
+    }
+
+    /// The same with every rate at least `least`.
+    #[must_use]
+    pub fn at_least(mut self, least: f64) -> Self {
+        self.rates.iter_mut().for_each(|rate| *rate = rate.max(least));
+        self
+    }
+
+    /// The rate exceeded with probability `alpha`, interpolated in the logarithm of `alpha`;
+    /// beyond the last known probability the last slope goes on.
+    pub fn exceeded_with(&self, alpha: f64) -> f64 {
+        let alpha = alpha.clamp(1e-9, 1.0);
+        let after = EXCEEDANCE.partition_point(|known| *known > alpha);
+        let at = after.clamp(1, EXCEEDANCE.len() - 1);
+        let (Some(a0), Some(a1)) = (EXCEEDANCE.get(at - 1), EXCEEDANCE.get(at)) else {
+            return self.median();
+        };
+        let (Some(r0), Some(r1)) = (self.rates.get(at - 1), self.rates.get(at)) else {
+            return self.median();
+        };
+        let share = (alpha.ln() - a0.ln()) / (a1.ln() - a0.ln());
+        (r0 + share * (r1 - r0)).max(0.0)
+    }
+
+    /// Probability that the load is above `rate`, 0 to 1.
+    pub fn exceedance(&self, rate: f64) -> f64 {
+        let after = self.rates.partition_point(|known| *known <= rate);
+        let at = after.clamp(1, EXCEEDANCE.len() - 1);
+        let (Some(a0), Some(a1)) = (EXCEEDANCE.get(at - 1), EXCEEDANCE.get(at)) else {
+            return 1.0;
+        };
+        let (Some(r0), Some(r1)) = (self.rates.get(at - 1), self.rates.get(at)) else {
+            return 1.0;
+        };
+        let width = r1 - r0;
+        if width <= 0.0 {
+            return if rate < *r0 { *a0 } else { *a1 };
+        }
+        let share = (rate - r0) / width;
+        (a0.ln() + share * (a1.ln() - a0.ln())).exp().min(1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exponential() -> Tail {
+        Tail::new(EXCEEDANCE.map(|alpha| -alpha.ln() * 100.0)).unwrap()
+    }
+
+    #[test]
+    fn probability_and_rate_are_inverse() {
+        let tail = exponential();
+        for alpha in [0.8, 0.5, 0.15, 0.03, 0.001, 0.0001] {
+            let back = tail.exceedance(tail.exceeded_with(alpha));
+            assert!((back / alpha - 1.0).abs() < 1e-6, "{back} for {alpha}");
+        }
+    }
+
+    #[test]
+    fn rates_out_of_order_are_raised_and_nonsense_is_refused() {
+        let mut rates = EXCEEDANCE.map(|alpha| 1.0 - alpha);
+        rates[5] = 0.0;
+        let tail = Tail::new(rates).unwrap();
+        assert!(tail.rates().is_sorted());
+        rates[3] = f64::NAN;
+        assert_eq!(Tail::new(rates), None);
+    }
+}
