@@ -3,8 +3,11 @@
 //! Each sees what its own metrics pipeline would show it ([`PeerView`]) and answers with a number
 //! of replicas. All are deterministic, and hold when the metric that they need is missing.
 
+mod arima;
 mod hpa;
 mod kpa;
+mod phpa;
+mod seasonal;
 mod window;
 
 use std::time::Duration;
@@ -76,13 +79,38 @@ pub enum PeerKind {
     HpaCpu,
     /// Kubernetes HPA on the request rate (External metric, `AverageValue`).
     HpaRps,
+    /// KEDA: HPA on a request rate that is read every 30 s.
+    Keda,
     /// Knative's pod autoscaler on the request rate, with panic mode.
     Kpa,
+    /// Predictive HPA on the request rate, linear regression on its own replica counts.
+    PhpaLinear,
+    /// Predictive HPA on the request rate, damped Holt on its own replica counts.
+    PhpaHolt,
+    /// ARIMA on the last 30 steps, divided, rounded up, not damped.
+    ArimaCeil,
+    /// The same with the highest forecast to the lead and a window of 300 s.
+    ArimaStab,
+    /// The greater of the day's usual load and HPA on the request rate.
+    SeasonalReactive,
+    /// A fixed number for a share of the peak of the first two days.
+    Static,
 }
 
 impl PeerKind {
     /// All of them, in the order of reports.
-    pub const ALL: [Self; 3] = [Self::HpaCpu, Self::HpaRps, Self::Kpa];
+    pub const ALL: [Self; 10] = [
+        Self::HpaCpu,
+        Self::HpaRps,
+        Self::Keda,
+        Self::Kpa,
+        Self::PhpaLinear,
+        Self::PhpaHolt,
+        Self::ArimaCeil,
+        Self::ArimaStab,
+        Self::SeasonalReactive,
+        Self::Static,
+    ];
 
     /// Finds a peer by [`PeerKind::name`].
     ///
@@ -98,7 +126,14 @@ impl PeerKind {
         match self {
             Self::HpaCpu => "hpa-cpu",
             Self::HpaRps => "hpa-rps",
+            Self::Keda => "keda",
             Self::Kpa => "kpa",
+            Self::PhpaLinear => "phpa-linear",
+            Self::PhpaHolt => "phpa-holt",
+            Self::ArimaCeil => "arima-ceil",
+            Self::ArimaStab => "arima-stab",
+            Self::SeasonalReactive => "seasonal-reactive",
+            Self::Static => "static",
         }
     }
 
@@ -106,6 +141,7 @@ impl PeerKind {
     pub fn knobs(self) -> Vec<f64> {
         let (first, last) = match self {
             Self::HpaCpu => (5, 19),
+            Self::Static => (6, 40),
             _ => (6, 24),
         };
         (first..=last).map(|twentieth| f64::from(twentieth) / 20.0).collect()
@@ -115,6 +151,7 @@ impl PeerKind {
     pub const fn default_knob(self) -> f64 {
         match self {
             Self::HpaCpu => 0.7,
+            Self::Static => 1.0,
             _ => 0.85,
         }
     }
@@ -124,11 +161,19 @@ impl PeerKind {
     /// `knob` is the target: CPU of the request for the peers that look at CPU, else the share of
     /// `capacity_rps` that one pod is given.
     pub fn build(self, knob: f64, steps_per_day: usize) -> Box<dyn Peer> {
-        let _ = steps_per_day;
         match self {
             Self::HpaCpu => Box::new(hpa::HpaCpu::new(knob)),
             Self::HpaRps => Box::new(hpa::HpaRps::new(knob)),
+            Self::Keda => Box::new(hpa::HpaRps::keda(knob)),
             Self::Kpa => Box::new(kpa::Kpa::new(knob)),
+            Self::PhpaLinear => Box::new(phpa::Phpa::linear(knob)),
+            Self::PhpaHolt => Box::new(phpa::Phpa::holt(knob)),
+            Self::ArimaCeil => Box::new(arima::Arima::ceil(knob)),
+            Self::ArimaStab => Box::new(arima::Arima::stab(knob)),
+            Self::SeasonalReactive => {
+                Box::new(seasonal::SeasonalReactive::new(knob, steps_per_day))
+            }
+            Self::Static => Box::new(seasonal::Static::new(knob, steps_per_day)),
         }
     }
 }

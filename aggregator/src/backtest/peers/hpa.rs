@@ -19,6 +19,8 @@ const TOLERANCE: f64 = 0.1;
 const CPU_WINDOW: Duration = Duration::from_secs(30);
 /// The usual `rate(…[1m])`.
 pub(super) const RATE_WINDOW: Duration = Duration::from_mins(1);
+/// KEDA's `pollingInterval`.
+const KEDA_POLLING_INTERVAL: Duration = Duration::from_secs(30);
 
 /// What a resource metric says of the pods of a workload.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -215,6 +217,14 @@ impl HpaRps {
             polled: None,
             control: ControlLoop::new(),
         }
+    }
+
+    /// KEDA: the same HPA behind a metric that is read every `pollingInterval` (30 s).
+    ///
+    /// This is `useCachedMetrics: true`; without it the HPA's own reads go through and KEDA is
+    /// [`HpaRps::new`]. `cooldownPeriod` concerns the last replica alone, which `min` keeps.
+    pub(super) fn keda(share: f64) -> Self {
+        Self { name: "keda", polling: Every::new(KEDA_POLLING_INTERVAL), ..Self::new(share) }
     }
 }
 

@@ -1,0 +1,217 @@
+#![expect(
+    clippy::indexing_slicing,
+    reason = "lags are at most LONG_ORDER, and every loop starts at or after it; arrays have MAX_TERMS"
+)]
+//! ARIMA(p ≤ 3, d ≤ 1, q ≤ 1) by two regressions, its order by the corrected Akaike criterion.
+//!
+//! Source: E. J. Hannan and J. Rissanen, "Recursive estimation of mixed autoregressive-moving
+//! average order", Biometrika 69 (1982): innovations from a long autoregression stand in as
+//! regressors for the moving average.
+
+/// Order of the long autoregression.
+const LONG_ORDER: usize = 4;
+/// Regressors at most: a constant, and four lags or three and an innovation.
+const MAX_TERMS: usize = 5;
+
+/// Which terms a regression has.
+#[derive(Clone, Copy, Debug)]
+struct Order {
+    p: usize,
+    q: usize,
+    constant: bool,
+}
+
+impl Order {
+    const fn terms(self) -> usize {
+        self.p + self.q + self.constant as usize
+    }
+
+    /// The regressors of step `t`: constant, values before it, innovations before it.
+    fn row(self, values: &[f64], innovations: &[f64], t: usize) -> [f64; MAX_TERMS] {
+        let mut row = [0.0; MAX_TERMS];
+        let mut place = 0;
+        if self.constant {
+            row[0] = 1.0;
+            place = 1;
+        }
+        for lag in 1..=self.p {
+            row[place] = values[t - lag];
+            place += 1;
+        }
+        for lag in 1..=self.q {
+            row[place] = innovations[t - lag];
+            place += 1;
+        }
+        row
+    }
+}
+
+/// A fitted model of one series, differenced or not.
+struct Fitted {
+    order: Order,
+    weights: [f64; MAX_TERMS],
+    residual_sum: f64,
+}
+
+impl Fitted {
+    /// Whether the process neither explodes nor hides an explosion in its innovations: the step-down
+    /// recursion of Levinson and Durbin meets no reflection of 1 or more.
+    fn is_stable(&self) -> bool {
+        let Order { p, q, constant } = self.order;
+        let first = usize::from(constant);
+        let mut lags = [0.0; MAX_TERMS];
+        lags[..p].copy_from_slice(&self.weights[first..first + p]);
+        for length in (1..=p).rev() {
+            let reflection: f64 = lags[length - 1];
+            let rest = 1.0 - reflection * reflection;
+            if rest <= 1e-6 {
+                return false;
+            }
+            let longer = lags;
+            for i in 0..length - 1 {
+                lags[i] = (longer[i] + reflection * longer[length - 2 - i]) / rest;
+            }
+        }
+        q == 0 || self.weights[first + p].abs() < 1.0
+    }
+}
+
+/// Expected values of the next `steps` steps; the last value for each when no model can be fitted.
+///
+/// `y` is finite; it takes some 12 values or more to fit. Never negative.
+pub(super) fn forecast(y: &[f64], steps: usize) -> Vec<f64> {
+    let last = y.last().copied().unwrap_or(0.0);
+    let differences: Vec<f64> = y.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    // Both are fitted to the same steps, so that their criteria compare.
+    let level = best(y, LONG_ORDER + 2, true);
+    let slope = best(&differences, LONG_ORDER + 1, false);
+    let path = match (level, slope) {
+        (Some((criterion, path)), Some((other, _))) if criterion <= other => path.run(steps),
+        (_, Some((_, path))) => accumulate(last, &path.run(steps)),
+        (Some((_, path)), None) => path.run(steps),
+        (None, None) => vec![last; steps],
+    };
+    let finite = path.iter().all(|value| value.is_finite());
+    if finite { path.iter().map(|value| value.max(0.0)).collect() } else { vec![last; steps] }
+}
+
+/// From differences back to values.
+fn accumulate(last: f64, differences: &[f64]) -> Vec<f64> {
+    let mut value = last;
+    let add = |difference: &f64| {
+        value += difference;
+        value
+    };
+    differences.iter().map(add).collect()
+}
+
+/// A chosen model with what it goes on from.
+struct Path {
+    fitted: Fitted,
+    values: Vec<f64>,
+    innovations: Vec<f64>,
+}
+
+impl Path {
+    fn run(mut self, steps: usize) -> Vec<f64> {
+        let known = self.values.len();
+        for t in known..known + steps {
+            let row = self.fitted.order.row(&self.values, &self.innovations, t);
+            self.values.push(dot(&row, &self.fitted.weights));
+            self.innovations.push(0.0);
+        }
+        self.values.split_off(known)
+    }
+}
+
+/// The order with the least criterion among p ≤ 3, q ≤ 1, fitted to the steps from `first`.
+fn best(values: &[f64], first: usize, constant: bool) -> Option<(f64, Path)> {
+    let n = values.len().checked_sub(first).filter(|n| *n > MAX_TERMS + 2)? as f64;
+    let innovations = long_residuals(values)?;
+    let mut chosen: Option<(f64, Fitted)> = None;
+    for (p, q) in (0..=3).flat_map(|p| [(p, 0), (p, 1)]) {
+        let order = Order { p, q, constant };
+        let Some(fitted) = regress(values, &innovations, first, order) else { continue };
+        if !fitted.is_stable() {
+            continue;
+        }
+        let k = order.terms() as f64 + 1.0;
+        let criterion = n * (fitted.residual_sum / n).max(1e-12).ln()
+            + 2.0 * k
+            + 2.0 * k * (k + 1.0) / (n - k - 1.0);
+        if chosen.as_ref().is_none_or(|(least, _)| criterion < *least) {
+            chosen = Some((criterion, fitted));
+        }
+    }
+    let (criterion, fitted) = chosen?;
+    // The newest innovation as the chosen model itself sees it.
+    let mut own = innovations;
+    for t in first..values.len() {
+        own[t] = values[t] - dot(&fitted.order.row(values, &own, t), &fitted.weights);
+    }
+    Some((criterion, Path { fitted, values: values.to_vec(), innovations: own }))
+}
+
+/// Residuals of the long autoregression; 0 where it does not reach.
+fn long_residuals(values: &[f64]) -> Option<Vec<f64>> {
+    let order = Order { p: LONG_ORDER, q: 0, constant: true };
+    let fitted = regress(values, &[], LONG_ORDER, order)?;
+    let residual = |t: usize| values[t] - dot(&order.row(values, &[], t), &fitted.weights);
+    let mut residuals = vec![0.0; values.len()];
+    for (t, slot) in residuals.iter_mut().enumerate().skip(LONG_ORDER) {
+        *slot = residual(t);
+    }
+    Some(residuals)
+}
+
+/// Least squares over the steps from `first`. `None` when the sums are not finite.
+fn regress(values: &[f64], innovations: &[f64], first: usize, order: Order) -> Option<Fitted> {
+    let terms = order.terms();
+    let (mut a, mut b) = ([[0.0; MAX_TERMS]; MAX_TERMS], [0.0; MAX_TERMS]);
+    for t in first..values.len() {
+        let row = order.row(values, innovations, t);
+        for i in 0..terms {
+            b[i] += row[i] * values[t];
+            for j in 0..=i {
+                a[i][j] += row[i] * row[j];
+            }
+        }
+    }
+    let weights = solve(a, b, terms)?;
+    let residual = |t: usize| values[t] - dot(&order.row(values, innovations, t), &weights);
+    let residual_sum: f64 = (first..values.len()).map(|t| residual(t).powi(2)).sum();
+    residual_sum.is_finite().then_some(Fitted { order, weights, residual_sum })
+}
+
+/// Solves by Cholesky, the lower half of `a` given; a direction without variance gets weight 0.
+fn solve(
+    mut a: [[f64; MAX_TERMS]; MAX_TERMS],
+    mut b: [f64; MAX_TERMS],
+    terms: usize,
+) -> Option<[f64; MAX_TERMS]> {
+    for i in 0..terms {
+        for j in 0..=i {
+            let inner: f64 = (0..j).map(|k| a[i][k] * a[j][k]).sum();
+            let rest = a[i][j] - inner;
+            a[i][j] = if i == j {
+                if rest > 1e-10 * a[i][i].abs() { rest.sqrt() } else { f64::INFINITY }
+            } else {
+                rest / a[j][j]
+            };
+        }
+        let inner: f64 = (0..i).map(|k| a[i][k] * b[k]).sum();
+        b[i] = (b[i] - inner) / a[i][i];
+    }
+    for i in (0..terms).rev() {
+        let inner: f64 = (i + 1..terms).map(|k| a[k][i] * b[k]).sum();
+        b[i] = (b[i] - inner) / a[i][i];
+    }
+    b.iter().take(terms).all(|weight| weight.is_finite()).then_some(b)
+}
+
+fn dot(row: &[f64; MAX_TERMS], weights: &[f64; MAX_TERMS]) -> f64 {
+    row.iter().zip(weights).map(|(x, w)| x * w).sum()
+}
+
+#[cfg(test)]
+mod tests;
