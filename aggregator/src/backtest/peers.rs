@@ -4,6 +4,8 @@
 //! of replicas. All are deterministic, and hold when the metric that they need is missing.
 
 mod arima;
+mod aws;
+mod crane;
 mod hpa;
 mod kpa;
 mod phpa;
@@ -87,6 +89,10 @@ pub enum PeerKind {
     PhpaLinear,
     /// Predictive HPA on the request rate, damped Holt on its own replica counts.
     PhpaHolt,
+    /// Crane's effective HPA: HPA on the request rate and on its Fourier forecast.
+    CraneEhpa,
+    /// AWS predictive scaling, hourly, with target tracking.
+    AwsPredictive,
     /// ARIMA on the last 30 steps, divided, rounded up, not damped.
     ArimaCeil,
     /// The same with the highest forecast to the lead and a window of 300 s.
@@ -99,13 +105,15 @@ pub enum PeerKind {
 
 impl PeerKind {
     /// All of them, in the order of reports.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::HpaCpu,
         Self::HpaRps,
         Self::Keda,
         Self::Kpa,
         Self::PhpaLinear,
         Self::PhpaHolt,
+        Self::CraneEhpa,
+        Self::AwsPredictive,
         Self::ArimaCeil,
         Self::ArimaStab,
         Self::SeasonalReactive,
@@ -130,6 +138,8 @@ impl PeerKind {
             Self::Kpa => "kpa",
             Self::PhpaLinear => "phpa-linear",
             Self::PhpaHolt => "phpa-holt",
+            Self::CraneEhpa => "crane-ehpa",
+            Self::AwsPredictive => "aws-predictive",
             Self::ArimaCeil => "arima-ceil",
             Self::ArimaStab => "arima-stab",
             Self::SeasonalReactive => "seasonal-reactive",
@@ -168,6 +178,8 @@ impl PeerKind {
             Self::Kpa => Box::new(kpa::Kpa::new(knob)),
             Self::PhpaLinear => Box::new(phpa::Phpa::linear(knob)),
             Self::PhpaHolt => Box::new(phpa::Phpa::holt(knob)),
+            Self::CraneEhpa => Box::new(crane::CraneEhpa::new(knob, steps_per_day)),
+            Self::AwsPredictive => Box::new(aws::AwsPredictive::new(knob)),
             Self::ArimaCeil => Box::new(arima::Arima::ceil(knob)),
             Self::ArimaStab => Box::new(arima::Arima::stab(knob)),
             Self::SeasonalReactive => {
@@ -177,3 +189,6 @@ impl PeerKind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,9 +69,11 @@ impl Peer for Arima {
         if !self.stabilized {
             return view.bounded(wanted);
         }
-        while self.answers.front().is_some_and(|(at, _)| {
-            view.now.since(*at) >= STABILIZATION_WINDOW
-        }) {
+        while self
+            .answers
+            .front()
+            .is_some_and(|(at, _)| view.now.since(*at) >= STABILIZATION_WINDOW)
+        {
             self.answers.pop_front();
         }
         self.answers.push_back((view.now, wanted));

@@ -50,9 +50,8 @@ impl Linear {
     /// Replicas at an instant after all that was added; `None` without history.
     pub(super) fn predict(&self, at: Timestamp) -> Option<u32> {
         let n = self.history.len() as f64;
-        let points = || {
-            self.history.iter().map(|(t, y)| (-at.since(*t).as_secs_f64(), f64::from(*y)))
-        };
+        let points =
+            || self.history.iter().map(|(t, y)| (-at.since(*t).as_secs_f64(), f64::from(*y)));
         let (sum_x, sum_y) = points().fold((0.0, 0.0), |(sx, sy), (x, y)| (sx + x, sy + y));
         let (mean_x, mean_y) = (sum_x / n, sum_y / n);
         let (xy, xx) = points().fold((0.0, 0.0), |(xy, xx), (x, y)| {

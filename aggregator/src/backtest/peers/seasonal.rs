@@ -56,10 +56,13 @@ fn profile(rates: &VecDeque<Option<f64>>, steps_per_day: usize, ahead: usize) ->
     (weights > 0.0).then(|| sum / weights)
 }
 
-/// Steps until a pod that is ordered now serves.
+/// The farthest that a peer looks ahead: 4 h of steps of 15 s.
+const MOST_LEAD_STEPS: u32 = 960;
+
+/// Steps until a pod that is ordered now serves; at most [`MOST_LEAD_STEPS`].
 pub(super) fn lead_steps(view: &PeerView) -> usize {
     let steps = view.startup.as_secs_f64() / view.step.as_secs_f64().max(1e-3);
-    usize::try_from(replicas_above(steps)).unwrap_or(0).saturating_add(1)
+    usize::try_from(replicas_above(steps).min(MOST_LEAD_STEPS - 1)).unwrap_or(0) + 1
 }
 
 impl Peer for SeasonalReactive {

@@ -83,8 +83,8 @@ pub(super) fn forecast(y: &[f64], steps: usize) -> Vec<f64> {
     let last = y.last().copied().unwrap_or(0.0);
     let differences: Vec<f64> = y.windows(2).map(|pair| pair[1] - pair[0]).collect();
     // Both are fitted to the same steps, so that their criteria compare.
-    let level = best(y, LONG_ORDER + 2, true);
-    let slope = best(&differences, LONG_ORDER + 1, false);
+    let level = best(y, LONG_ORDER + 2, &[true]);
+    let slope = best(&differences, LONG_ORDER + 1, &[false, true]);
     let path = match (level, slope) {
         (Some((criterion, path)), Some((other, _))) if criterion <= other => path.run(steps),
         (_, Some((_, path))) => accumulate(last, &path.run(steps)),
@@ -124,13 +124,16 @@ impl Path {
     }
 }
 
-/// The order with the least criterion among p ≤ 3, q ≤ 1, fitted to the steps from `first`.
-fn best(values: &[f64], first: usize, constant: bool) -> Option<(f64, Path)> {
+/// The order with the least criterion among p ≤ 3, q ≤ 1 and the constants allowed, fitted to the
+/// steps from `first`.
+fn best(values: &[f64], first: usize, constants: &[bool]) -> Option<(f64, Path)> {
     let n = values.len().checked_sub(first).filter(|n| *n > MAX_TERMS + 2)? as f64;
     let innovations = long_residuals(values)?;
     let mut chosen: Option<(f64, Fitted)> = None;
-    for (p, q) in (0..=3).flat_map(|p| [(p, 0), (p, 1)]) {
-        let order = Order { p, q, constant };
+    let orders = constants
+        .iter()
+        .flat_map(|constant| (0..8).map(|n| Order { p: n / 2, q: n % 2, constant: *constant }));
+    for order in orders {
         let Some(fitted) = regress(values, &innovations, first, order) else { continue };
         if !fitted.is_stable() {
             continue;

@@ -126,3 +126,17 @@ fn cpu_of_pods_that_just_became_ready_does_not_count_on_the_way_up() {
     // Still 105 % with all 15 measured: 23 (22.5).
     assert_eq!(peer.desired(&pods(6, 15)), 23);
 }
+
+#[test]
+fn keda_reads_its_metric_every_30_s() {
+    // KEDA documentation, ScaledObject specification: `pollingInterval`, default 30 s.
+    let mut hpa = HpaRps::new(1.0);
+    let mut keda = HpaRps::keda(1.0);
+    let answers = [1000.0, 2000.0, 2000.0].into_iter().zip(0..);
+    let answers = answers.map(|(rps, step)| {
+        let view = view(step, rps, 10);
+        (hpa.desired(&view), keda.desired(&view))
+    });
+    // Means of a minute: 1000, 1500, 1667.
+    assert_eq!(answers.collect::<Vec<_>>(), [(10, 10), (15, 10), (17, 17)]);
+}
