@@ -68,7 +68,7 @@ pub trait Peer: Send {
 
 /// No peer has this name.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("no peer is called {name}; known are {}", PeerKind::ALL.map(|kind| kind.name()).join(", "))]
+#[error("no peer is called {name}; known are {}", PeerKind::ALL.map(PeerKind::name).join(", "))]
 pub struct UnknownPeer {
     /// The name as given.
     pub name: String,
@@ -147,7 +147,12 @@ impl PeerKind {
         }
     }
 
-    /// Values to sweep the knob over, ascending: see [`PeerKind::build`].
+    /// Values to sweep the knob over, ascending, in steps of 0.05.
+    ///
+    /// What the knob means: for [`PeerKind::HpaCpu`] the target utilisation, 1.0 = the request; for
+    /// [`PeerKind::Static`] the share of the peak that is covered; for all others the share of
+    /// [`PeerView::capacity_rps`] that one pod is given, which may be above 1: the averages that
+    /// they look at hide peaks.
     pub fn knobs(self) -> Vec<f64> {
         let (first, last) = match self {
             Self::HpaCpu => (5, 19),
@@ -158,6 +163,9 @@ impl PeerKind {
     }
 
     /// The knob that stands for the peer "as configured".
+    ///
+    /// A CPU target of 70 %; for the others the rate at which a pod whose objective holds to some
+    /// 80 % of saturation is as busy, 0.85 of the safe rate; for a fixed number the peak itself.
     pub const fn default_knob(self) -> f64 {
         match self {
             Self::HpaCpu => 0.7,
@@ -166,10 +174,10 @@ impl PeerKind {
         }
     }
 
-    /// A peer that knows nothing yet.
+    /// A peer that knows nothing yet, with a knob as in [`PeerKind::knobs`].
     ///
-    /// `knob` is the target: CPU of the request for the peers that look at CPU, else the share of
-    /// `capacity_rps` that one pod is given.
+    /// A knob below 0.01, infinite or NaN is taken as 0.01. `steps_per_day`: a day over
+    /// [`PeerView::step`], which must then be the same in every call.
     pub fn build(self, knob: f64, steps_per_day: usize) -> Box<dyn Peer> {
         match self {
             Self::HpaCpu => Box::new(hpa::HpaCpu::new(knob)),

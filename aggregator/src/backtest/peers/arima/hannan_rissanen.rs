@@ -1,6 +1,6 @@
 #![expect(
     clippy::indexing_slicing,
-    reason = "lags are at most LONG_ORDER, and every loop starts at or after it; arrays have MAX_TERMS"
+    reason = "columns and terms are below COLUMNS and MAX_TERMS by Order; steps begin after the lags"
 )]
 //! ARIMA(p ≤ 3, d ≤ 1, q ≤ 1) by two regressions, its order by the corrected Akaike criterion.
 //!
@@ -12,6 +12,12 @@
 const LONG_ORDER: usize = 4;
 /// Regressors at most: a constant, and four lags or three and an innovation.
 const MAX_TERMS: usize = 5;
+/// Constant, lags 1 to 4, the innovation before, and the value itself.
+const COLUMNS: usize = 7;
+/// Column of the innovation.
+const INNOVATION: usize = 5;
+/// Column of the value.
+const VALUE: usize = 6;
 
 /// Which terms a regression has.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +30,19 @@ struct Order {
 impl Order {
     const fn terms(self) -> usize {
         self.p + self.q + self.constant as usize
+    }
+
+    /// Column of each term: constant, lags, innovation.
+    fn columns(self) -> [usize; MAX_TERMS] {
+        let mut columns = [0; MAX_TERMS];
+        let first = usize::from(self.constant);
+        for lag in 1..=self.p {
+            columns[first + lag - 1] = lag;
+        }
+        if self.q > 0 {
+            columns[first + self.p] = INNOVATION;
+        }
+        columns
     }
 
     /// The regressors of step `t`: constant, values before it, innovations before it.
@@ -82,13 +101,18 @@ impl Fitted {
 pub(super) fn forecast(y: &[f64], steps: usize) -> Vec<f64> {
     let last = y.last().copied().unwrap_or(0.0);
     let differences: Vec<f64> = y.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    // Around the mean, so that sums of squares keep their digits.
+    let mean = y.iter().sum::<f64>() / y.len().max(1) as f64;
+    let centred: Vec<f64> = y.iter().map(|value| value - mean).collect();
     // Both are fitted to the same steps, so that their criteria compare.
-    let level = best(y, LONG_ORDER + 2, &[true]);
+    let level = best(&centred, LONG_ORDER + 2, &[true]);
     let slope = best(&differences, LONG_ORDER + 1, &[false, true]);
+    let around_mean =
+        |path: Path| path.run(steps).into_iter().map(|value| mean + value).collect::<Vec<f64>>();
     let path = match (level, slope) {
-        (Some((criterion, path)), Some((other, _))) if criterion <= other => path.run(steps),
+        (Some((criterion, path)), Some((other, _))) if criterion <= other => around_mean(path),
         (_, Some((_, path))) => accumulate(last, &path.run(steps)),
-        (Some((_, path)), None) => path.run(steps),
+        (Some((_, path)), None) => around_mean(path),
         (None, None) => vec![last; steps],
     };
     let finite = path.iter().all(|value| value.is_finite());
@@ -129,17 +153,19 @@ impl Path {
 fn best(values: &[f64], first: usize, constants: &[bool]) -> Option<(f64, Path)> {
     let n = values.len().checked_sub(first).filter(|n| *n > MAX_TERMS + 2)? as f64;
     let innovations = long_residuals(values)?;
+    let products = products(values, &innovations, first);
+    let least_sum = 1e-12 * products[VALUE][VALUE].max(1e-12);
     let mut chosen: Option<(f64, Fitted)> = None;
     let orders = constants
         .iter()
         .flat_map(|constant| (0..8).map(|n| Order { p: n / 2, q: n % 2, constant: *constant }));
     for order in orders {
-        let Some(fitted) = regress(values, &innovations, first, order) else { continue };
+        let Some(fitted) = regress(&products, order) else { continue };
         if !fitted.is_stable() {
             continue;
         }
         let k = order.terms() as f64 + 1.0;
-        let criterion = n * (fitted.residual_sum / n).max(1e-12).ln()
+        let criterion = n * (fitted.residual_sum.max(least_sum) / n).ln()
             + 2.0 * k
             + 2.0 * k * (k + 1.0) / (n - k - 1.0);
         if chosen.as_ref().is_none_or(|(least, _)| criterion < *least) {
@@ -158,7 +184,7 @@ fn best(values: &[f64], first: usize, constants: &[bool]) -> Option<(f64, Path)>
 /// Residuals of the long autoregression; 0 where it does not reach.
 fn long_residuals(values: &[f64]) -> Option<Vec<f64>> {
     let order = Order { p: LONG_ORDER, q: 0, constant: true };
-    let fitted = regress(values, &[], LONG_ORDER, order)?;
+    let fitted = regress(&products(values, &[], LONG_ORDER), order)?;
     let residual = |t: usize| values[t] - dot(&order.row(values, &[], t), &fitted.weights);
     let mut residuals = vec![0.0; values.len()];
     for (t, slot) in residuals.iter_mut().enumerate().skip(LONG_ORDER) {
@@ -167,22 +193,45 @@ fn long_residuals(values: &[f64]) -> Option<Vec<f64>> {
     Some(residuals)
 }
 
-/// Least squares over the steps from `first`. `None` when the sums are not finite.
-fn regress(values: &[f64], innovations: &[f64], first: usize, order: Order) -> Option<Fitted> {
-    let terms = order.terms();
-    let (mut a, mut b) = ([[0.0; MAX_TERMS]; MAX_TERMS], [0.0; MAX_TERMS]);
+/// Sums of products of all columns over the steps from `first`, which all regressions share.
+fn products(values: &[f64], innovations: &[f64], first: usize) -> [[f64; COLUMNS]; COLUMNS] {
+    let mut sums = [[0.0; COLUMNS]; COLUMNS];
     for t in first..values.len() {
-        let row = order.row(values, innovations, t);
-        for i in 0..terms {
-            b[i] += row[i] * values[t];
+        let before = |series: &[f64], lag: usize| {
+            t.checked_sub(lag).and_then(|index| series.get(index).copied()).unwrap_or(0.0)
+        };
+        let mut row = [1.0; COLUMNS];
+        for lag in 1..=LONG_ORDER {
+            row[lag] = before(values, lag);
+        }
+        row[INNOVATION] = before(innovations, 1);
+        row[VALUE] = values[t];
+        for i in 0..COLUMNS {
             for j in 0..=i {
-                a[i][j] += row[i] * row[j];
+                sums[i][j] += row[i] * row[j];
             }
         }
     }
+    for i in 0..COLUMNS {
+        for j in i + 1..COLUMNS {
+            sums[i][j] = sums[j][i];
+        }
+    }
+    sums
+}
+
+/// Least squares. `None` when the sums are not finite.
+fn regress(products: &[[f64; COLUMNS]; COLUMNS], order: Order) -> Option<Fitted> {
+    let (terms, columns) = (order.terms(), order.columns());
+    let (mut a, mut b) = ([[0.0; MAX_TERMS]; MAX_TERMS], [0.0; MAX_TERMS]);
+    for i in 0..terms {
+        b[i] = products[columns[i]][VALUE];
+        for j in 0..=i {
+            a[i][j] = products[columns[i]][columns[j]];
+        }
+    }
     let weights = solve(a, b, terms)?;
-    let residual = |t: usize| values[t] - dot(&order.row(values, innovations, t), &weights);
-    let residual_sum: f64 = (first..values.len()).map(|t| residual(t).powi(2)).sum();
+    let residual_sum = (products[VALUE][VALUE] - dot(&b, &weights)).max(0.0);
     residual_sum.is_finite().then_some(Fitted { order, weights, residual_sum })
 }
 

@@ -70,8 +70,9 @@ fn step(input: &[Complex], stride: usize, output: &mut [Complex], roots: &[Compl
     }
 }
 
+/// The smallest factor above 1; `n` itself when it is prime.
 fn smallest_factor(n: usize) -> usize {
-    (2..).take_while(|factor| factor * factor <= n).find(|factor| n % factor == 0).unwrap_or(n)
+    (2..=n.isqrt()).find(|factor| n.is_multiple_of(*factor)).unwrap_or(n)
 }
 
 #[cfg(test)]

