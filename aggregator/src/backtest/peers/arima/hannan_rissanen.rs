@@ -193,7 +193,8 @@ fn long_residuals(values: &[f64]) -> Option<Vec<f64>> {
     Some(residuals)
 }
 
-/// Sums of products of all columns over the steps from `first`, which all regressions share.
+/// Sums of products of all columns over the steps from `first`, the lower half of them; all
+/// regressions share these.
 fn products(values: &[f64], innovations: &[f64], first: usize) -> [[f64; COLUMNS]; COLUMNS] {
     let mut sums = [[0.0; COLUMNS]; COLUMNS];
     for t in first..values.len() {
@@ -201,8 +202,8 @@ fn products(values: &[f64], innovations: &[f64], first: usize) -> [[f64; COLUMNS
             t.checked_sub(lag).and_then(|index| series.get(index).copied()).unwrap_or(0.0)
         };
         let mut row = [1.0; COLUMNS];
-        for lag in 1..=LONG_ORDER {
-            row[lag] = before(values, lag);
+        for (lag, place) in row.iter_mut().enumerate().take(LONG_ORDER + 1).skip(1) {
+            *place = before(values, lag);
         }
         row[INNOVATION] = before(innovations, 1);
         row[VALUE] = values[t];
@@ -210,11 +211,6 @@ fn products(values: &[f64], innovations: &[f64], first: usize) -> [[f64; COLUMNS
             for j in 0..=i {
                 sums[i][j] += row[i] * row[j];
             }
-        }
-    }
-    for i in 0..COLUMNS {
-        for j in i + 1..COLUMNS {
-            sums[i][j] = sums[j][i];
         }
     }
     sums
@@ -225,8 +221,9 @@ fn regress(products: &[[f64; COLUMNS]; COLUMNS], order: Order) -> Option<Fitted>
     let (terms, columns) = (order.terms(), order.columns());
     let (mut a, mut b) = ([[0.0; MAX_TERMS]; MAX_TERMS], [0.0; MAX_TERMS]);
     for i in 0..terms {
-        b[i] = products[columns[i]][VALUE];
+        b[i] = products[VALUE][columns[i]];
         for j in 0..=i {
+            // Columns ascend with terms, so that this is the lower half as well.
             a[i][j] = products[columns[i]][columns[j]];
         }
     }
