@@ -4,8 +4,11 @@
 //! `PredictiveScalingConfiguration`: at least 24 h and at most 14 days of history, an hourly
 //! forecast for 48 h, made anew every 6 h, acted on 300 s before the hour
 //! (`SchedulingBufferTime`), bound by the maximum (`HonorMaxCapacity`). It raises capacity only;
-//! what scales in is the target tracking policy. The forecasting model is not published: the mean of
-//! the same hour of all days and that of the same weekday stand for it, half each.
+//! what scales in is the target tracking policy.
+//!
+//! Two things are not published. The forecasting model: the mean of the same hour of all days and
+//! that of the same weekday stand for it, half each. The figures of the policy's alarms: taken as
+//! the alarms that it creates show them.
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -15,8 +15,8 @@ const DAYS_KEPT: usize = 8;
 /// Days after which a fixed number is fixed.
 const STATIC_WARM_UP_DAYS: usize = 2;
 
-/// The greater of HPA on the request rate and the day's usual load when a new pod is there, damped
-/// as the HPA is.
+/// The greater of HPA on the request rate, damped, and the day's usual load when a new pod is
+/// there, not damped: a schedule of minima beside an HPA.
 #[derive(Debug)]
 pub(super) struct SeasonalReactive {
     share: f64,
