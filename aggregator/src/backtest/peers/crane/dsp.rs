@@ -82,7 +82,7 @@ fn is_periodic(signal: &[f64], period: usize, sampling: &Sampling) -> bool {
     power > n * variance * quantile && peaks_at(&centred, period, sampling)
 }
 
-/// |X[k]|² of one wave.
+/// Power of the wave with `k` periods in the signal.
 fn single_power(signal: &[f64], k: usize) -> f64 {
     let angle = std::f64::consts::TAU * k as f64 / signal.len() as f64;
     let (re, im) = signal.iter().zip(0_u32..).fold((0.0, 0.0), |(re, im), (value, i)| {

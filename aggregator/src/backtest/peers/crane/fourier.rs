@@ -8,7 +8,7 @@
 /// Real and imaginary part.
 pub(super) type Complex = (f64, f64);
 
-/// X[k] = Σ x[i]·exp(−2πi·ik/n). `signal` may be empty.
+/// The sum over j of `signal[j]` · exp(−2πi·jk/n), for each k. `signal` may be empty.
 pub(super) fn transform(signal: &[f64]) -> Vec<Complex> {
     let input: Vec<Complex> = signal.iter().map(|value| (*value, 0.0)).collect();
     run(&input, -1.0)
