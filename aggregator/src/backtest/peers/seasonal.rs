@@ -10,13 +10,17 @@ use super::{Peer, PeerView};
 const DAYS_AND_WEIGHTS: [(usize, f64); 3] = [(1, 0.5), (2, 0.3), (7, 0.2)];
 /// Steps on either side that smooth the profile.
 const SMOOTHING: usize = 4;
+/// Share of a coming rate that is added to both sides of a ratio of levels.
+const LITTLE_SHARE: f64 = 0.05;
 /// Days that are remembered.
 const DAYS_KEPT: usize = 8;
 /// Days after which a fixed number is fixed.
 const STATIC_WARM_UP_DAYS: usize = 2;
 
-/// The greater of HPA on the request rate, damped, and the day's usual load when a new pod is
-/// there, not damped: a schedule of minima beside an HPA.
+/// The greater of HPA on the request rate, damped, and what the load usually does until a new pod
+/// is there, not damped: minima from a daily profile beside an HPA.
+///
+/// The profile is moved to today's level, with which it does better than as it is.
 #[derive(Debug)]
 pub(super) struct SeasonalReactive {
     share: f64,
@@ -37,6 +41,17 @@ impl SeasonalReactive {
             control: ControlLoop::new(),
         }
     }
+}
+
+/// The usual rate `ahead` steps after the newest, at the level of the newest; `None` in the first
+/// day, and when the newest is not known.
+fn usual(rates: &VecDeque<Option<f64>>, steps_per_day: usize, ahead: usize) -> Option<f64> {
+    let newest = rates.back().copied().flatten()?;
+    let (now, then) = (profile(rates, steps_per_day, 0)?, profile(rates, steps_per_day, ahead)?);
+    // What is next to nothing now says little of the level.
+    let little = LITTLE_SHARE * then;
+    let level = (newest + little) / (now + little);
+    Some(if level.is_finite() { level * (then + little) - little } else { then })
 }
 
 /// Mean of the days' rates `ahead` steps after the newest; `None` in the first day.
@@ -80,7 +95,7 @@ impl Peer for SeasonalReactive {
         let reactive = control.run(view, |view| {
             Some(average_value_replicas(rate.mean()?, view.target_rps(*share)?, view.replicas))
         });
-        let usual = profile(rates, *steps_per_day, lead_steps(view));
+        let usual = usual(rates, *steps_per_day, lead_steps(view));
         let usual = usual.zip(view.target_rps(*share)).map_or(0, |(u, t)| replicas_above(u / t));
         view.bounded(reactive.max(usual))
     }

@@ -30,25 +30,37 @@ fn the_profile_weighs_the_days() {
 }
 
 #[test]
+fn the_profile_moves_to_the_level_of_today() {
+    // Yesterday 100, 101, …; today twice that so far, up to step 50.
+    let yesterday = (0..96).map(|i| Some(100.0 + f64::from(i)));
+    let rates: VecDeque<_> =
+        yesterday.chain((0..=50).map(|i| Some(2.0 * (100.0 + f64::from(i))))).collect();
+    // Yesterday it was 150 now and 152 in two steps; a twentieth of that is added to all three.
+    let expected = (300.0 + 7.6) / (150.0 + 7.6) * (152.0 + 7.6) - 7.6;
+    assert!((usual(&rates, 96, 2).unwrap() - expected).abs() < 1e-9);
+    // After a silent night, as usual.
+    let silent: VecDeque<_> = (0..=96).map(|i| Some(if i % 96 < 8 { 0.0 } else { 9.0 })).collect();
+    assert_eq!(usual(&silent, 96, 20), Some(9.0));
+}
+
+#[test]
 fn the_usual_rise_is_met_before_it_comes() {
     let mut peer = SeasonalReactive::new(1.0, 96);
-    // 10 a second, but 200 from noon (step 48) to 18:00 each day.
-    let rps = |step: u64| if (48..72).contains(&(step % 96)) { 200.0 } else { 10.0 };
+    // 10 a second, from step 40 to 60 of each day 10 more each step, and down again.
+    let rps = |step: u64| match step % 96 {
+        up @ 40..60 => 10.0 * (up - 39) as f64,
+        down @ 60..80 => 10.0 * (80 - down) as f64,
+        _ => 10.0,
+    };
     let mut replicas = 1;
-    let answers: Vec<u32> = (0..3 * 96)
-        .map(|step| {
-            replicas = peer.desired(&view(step, Some(rps(step)), replicas));
-            replicas
-        })
-        .collect();
-    let day = |day: usize, step: usize| answers.get(96 * day + step).copied();
-    // The first day only reacts, at most four more or double at a time.
-    assert_eq!((day(0, 47), day(0, 48)), (Some(1), Some(5)));
-    // On the third the smoothed profile (nine steps) has begun to rise, and is there in time: seven
-    // of the nine steps round step 50 are high, (7 * 200 + 2 * 10) / 9 = 157.8.
-    assert_eq!(day(2, 48), Some(16));
-    assert_eq!(day(2, 51), Some(20));
-    assert_eq!(day(2, 40), Some(1));
+    let mut answer = |step: u64| {
+        replicas = peer.desired(&view(step, Some(rps(step)), replicas));
+        replicas
+    };
+    let answers: Vec<u32> = (0..3 * 96).map(&mut answer).collect();
+    // At step 45 there are 60 a second, and 80 two steps later.
+    assert_eq!((answers.get(45), answers.get(96 + 45)), (Some(&6), Some(&8)));
+    assert_eq!((answers.get(2 * 96 + 45), answers.get(2 * 96 + 90)), (Some(&8), Some(&1)));
 }
 
 #[test]
