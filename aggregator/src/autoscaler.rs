@@ -10,10 +10,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::WorkloadConfig;
-use crate::features::LoadSeries;
-use crate::forecast::{Curve, Forecaster, RefitJob, Refitted};
+use crate::features::Track;
+use crate::forecast::{Curve, Forecaster, Load, RefitJob, Refitted};
 use crate::journal::{Decision, GuardRecord, Observation, Signal};
-use crate::policy::{self, Proposal};
+use crate::policy::{Policy, Proposal};
 use crate::safety::{Approved, Safety, Verdict};
 use crate::units::{Rps, Timestamp};
 
@@ -29,13 +29,14 @@ pub struct Step {
     pub approved: Option<Approved>,
 }
 
-/// State of an autoscaler that survives a restart.
+/// State of an autoscaler that survives a restart, but for the load it learned from: see
+/// [`Autoscaler::learned_load`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Snapshot {
     sequence: u64,
     observed_until: Option<Timestamp>,
     safety: Safety,
-    series: LoadSeries,
+    policy: Policy,
     last_decision: Option<Decision>,
 }
 
@@ -46,6 +47,7 @@ pub struct Autoscaler {
     sequence: u64,
     observed_until: Option<Timestamp>,
     safety: Safety,
+    policy: Policy,
     forecaster: Forecaster,
     curve: Option<Curve>,
     last_decision: Option<Decision>,
@@ -60,6 +62,7 @@ impl Autoscaler {
             sequence: 0,
             observed_until: None,
             safety: Safety::new(now),
+            policy: Policy::default(),
             forecaster: Forecaster::new(config),
             curve: None,
             last_decision: None,
@@ -67,13 +70,30 @@ impl Autoscaler {
         }
     }
 
+    /// The same with a price of risk that does not learn, for a curve of cost against risk.
+    #[must_use]
+    pub fn with_price(mut self, price: f64) -> Self {
+        self.policy = Policy::with_price(price);
+        self
+    }
+
     /// Goes on at `now` from a stored state; the configuration may have changed since.
-    pub fn restore(config: &WorkloadConfig, snapshot: Snapshot, now: Timestamp) -> Self {
+    pub fn restore(
+        config: &WorkloadConfig,
+        snapshot: Snapshot,
+        load: Option<&Load>,
+        now: Timestamp,
+    ) -> Self {
+        let forecaster = Forecaster::new(config);
         Self {
             sequence: snapshot.sequence,
             observed_until: snapshot.observed_until,
             safety: snapshot.safety.restarted(now),
-            forecaster: Forecaster::new(config).with_series(&snapshot.series),
+            policy: snapshot.policy,
+            forecaster: match load {
+                Some(load) => forecaster.with_load(load),
+                None => forecaster,
+            },
             last_decision: snapshot.last_decision,
             ..Self::new(config, now)
         }
@@ -85,7 +105,7 @@ impl Autoscaler {
             sequence: self.sequence,
             observed_until: self.observed_until,
             safety: self.safety.clone(),
-            series: self.forecaster.series().clone(),
+            policy: self.policy.clone(),
             last_decision: self.last_decision.clone(),
         }
     }
@@ -102,7 +122,13 @@ impl Autoscaler {
 
     /// Whether no load is known at all, so that a recorded history would be of use.
     pub fn needs_history(&self) -> bool {
-        self.forecaster.series().is_empty()
+        self.load().len() == 0
+    }
+
+    /// The load that must be stored beside the [`Snapshot`]; large, and worth storing now and then
+    /// rather than at every decision.
+    pub fn learned_load(&self) -> Load {
+        self.forecaster.load()
     }
 
     /// End of the telemetry that the last step looked at: the next observation begins here.
@@ -116,8 +142,8 @@ impl Autoscaler {
     }
 
     /// The load that the forecast learns from.
-    pub const fn load(&self) -> &LoadSeries {
-        self.forecaster.series()
+    pub const fn load(&self) -> &Track {
+        self.forecaster.track()
     }
 
     /// The newest decision.
@@ -146,8 +172,30 @@ impl Autoscaler {
     pub fn step(&mut self, now: Timestamp, observation: &Observation) -> Step {
         self.learn(now, observation);
         let fault = self.update_curve();
+        self.decide(now, observation, fault)
+    }
+
+    /// Decides as [`Autoscaler::step`] does, with the forecast that another autoscaler made of the
+    /// same load: many policies are compared on one forecast.
+    pub fn step_with(
+        &mut self,
+        now: Timestamp,
+        observation: &Observation,
+        curve: Option<&Curve>,
+    ) -> Step {
+        self.curve.clone_from(&curve.cloned());
+        self.decide(now, observation, None)
+    }
+
+    fn decide(
+        &mut self,
+        now: Timestamp,
+        observation: &Observation,
+        fault: Option<String>,
+    ) -> Step {
+        let capacity = self.config.target_rps_per_replica;
         let curve = self.curve.as_ref();
-        let proposal = policy::propose(&self.config, now, observation, curve);
+        let proposal = self.policy.propose(&self.config, now, observation, capacity, curve);
         let verdict = self.safety.judge(&self.config, now, observation, &proposal);
         let decision = self.record(now, observation, proposal, &verdict, fault);
         self.last_decision = Some(decision.clone());
@@ -213,7 +261,7 @@ impl Autoscaler {
             };
             guards.push(record);
         }
-        let proposed = proposal.highest().unwrap_or(verdict.desired_replicas);
+        let proposed = proposal.answer().unwrap_or(verdict.desired_replicas);
         Decision {
             sequence: self.sequence,
             at: now,

@@ -15,8 +15,8 @@ use thiserror::Error;
 
 pub use reader::Problem;
 pub use workload::{
-    ActuatorConfig, Behavior, BurstConfig, ForecastConfig, Mode, Objective, PolicyKind,
-    ScalingPolicy, ScalingRules, SelectPolicy, StalenessConfig, WebhookConfig, WorkloadConfig,
+    ActuatorConfig, Behavior, BurstConfig, ForecastConfig, Mode, Objective, PolicyKind, Profile,
+    ScaleIn, ScalingPolicy, ScalingRules, SelectPolicy, StalenessConfig, WebhookConfig, WorkloadConfig,
 };
 
 use reader::Section;

@@ -1,12 +1,13 @@
-//! What the load will be: models that fit and predict, their errors, and the curve that results.
+//! What the load will be, and how sure that is.
 //!
-//! [`Fit`] turns a description into a fitted model, and only that predicts. Two models run side by
-//! side, each with an empirical band learned from its own errors at every horizon; the one with
-//! the smaller pinball loss is in charge.
+//! [`Forecaster`] is what decisions use: it learns a step at a time ([`online`]) and gives whole
+//! tails at a few horizons. The batch models behind [`Fit`] and [`Predict`] are what it is measured
+//! against, and what `foresail forecast` compares.
 
-mod band;
-mod ridge;
-mod seasonal_naive;
+pub mod boosting;
+mod model;
+pub mod online;
+mod tail;
 
 use std::time::Duration;
 
@@ -14,22 +15,22 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::config::WorkloadConfig;
-use crate::features::LoadSeries;
+use crate::features::{Accumulator, Track};
 use crate::units::{Ratio, Rps, Timestamp};
-use band::Band;
+use online::{GrowJob, Grown, Online, OnlineSettings, Outlook};
 
-pub use ridge::{FittedRidge, Ridge};
-pub use seasonal_naive::SeasonalNaive;
+pub use model::{Fit, History, Model, Paths, Predict};
+pub use tail::{EXCEEDANCE, MEDIAN, Tail};
 
+/// Horizons in steps at which a forecast is always made, besides the lead.
+const HORIZONS: [usize; 4] = [1, 5, 10, 20];
 /// The most steps ahead that are forecast.
-pub const MAX_HORIZON_STEPS: u64 = 32;
-/// Completed steps after which the models are fitted anew.
-const REFIT_EVERY_STEPS: usize = 15;
-/// Seasons of load that are kept.
-const SEASONS_KEPT: u64 = 3;
+pub const MAX_LEAD_STEPS: usize = 240;
+/// Steps of a gap after which the forecast begins anew.
+const LONGEST_GAP_STEPS: u64 = 50_000;
 
 /// Why a model cannot be fitted or cannot predict.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Error)]
 pub enum ForecastError {
     /// The series is too short yet; the reactive answer stands alone until then.
     #[error("{known} steps are known and {needed} are needed")]
@@ -42,6 +43,9 @@ pub enum ForecastError {
     /// The equations could not be solved.
     #[error("the regression could not be solved: {0}")]
     Unsolvable(String),
+    /// A setting or a value is not what the model takes; says which and what is valid.
+    #[error("{0}")]
+    Invalid(String),
     /// The model gave a number that is not finite.
     #[error("model {model} gave a value that is not finite")]
     NotFinite {
@@ -50,154 +54,130 @@ pub enum ForecastError {
     },
 }
 
-/// A model that can be learned from a series.
-pub trait Fit {
-    /// What learning gives.
-    type Fitted: Predict;
-
-    /// Learns from a series to forecast each of the next `horizon` steps.
-    ///
-    /// # Errors
-    /// [`ForecastError`] when the series does not suffice.
-    fn fit(&self, series: &LoadSeries, horizon: u64) -> Result<Self::Fitted, ForecastError>;
-}
-
-/// A learned model.
-pub trait Predict: Send + std::fmt::Debug {
-    /// Name as shown to people and in metrics.
-    fn name(&self) -> &'static str;
-
-    /// Expected rates of the steps after `origin`, nearest first, from the values up to `origin`
-    /// alone. `None` when the model cannot tell from these values.
-    fn predict(&self, series: &LoadSeries, origin: u64, horizon: u64) -> Option<Vec<f64>>;
-}
-
 /// A forecast of one step.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     /// When the step ends.
     pub at: Timestamp,
+    /// Steps ahead.
+    pub ahead: usize,
     /// Expected rate.
     pub point: Rps,
     /// Its lower quantile, as far from the middle as the upper.
     pub lower: Rps,
-    /// Its upper quantile; what capacity is held for.
+    /// Its upper quantile.
     pub upper: Rps,
+    /// What it may exceed, for the price of risk.
+    pub tail: Tail,
+    /// Share of the boosted trees in it, 0 to 1.
+    pub boosted_share: f64,
 }
 
-/// A forecast of every step to the horizon.
+/// A forecast at several horizons.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Curve {
-    /// Name of the model in charge.
+    /// Name of what forecasts: `ensemble`, or `boosted` where trees have the greater share.
     pub model: String,
     /// End of the newest step that it knew.
     pub issued_at: Timestamp,
     /// Steps, nearest first.
     pub points: Vec<Point>,
-    /// Pinball loss at the last horizon of each model, in requests per second; lower is better.
-    pub scores: Vec<(String, f64)>,
 }
 
-/// A fitted model and what its errors have been.
-#[derive(Debug)]
-struct Candidate {
-    model: Box<dyn Predict>,
-    band: Band,
+impl Curve {
+    /// The forecast of the first step at or after `at`, or of the last.
+    pub fn at(&self, at: Timestamp) -> Option<&Point> {
+        self.points.iter().find(|point| point.at >= at).or(self.points.last())
+    }
 }
 
 /// Load and models of one workload.
 #[derive(Debug)]
 pub struct Forecaster {
-    series: LoadSeries,
-    season_steps: u64,
-    horizon: u64,
+    settings: OnlineSettings,
     quantile: Ratio,
-    candidates: Vec<Candidate>,
-    steps_since_fit: usize,
-    refit_due: bool,
+    accumulator: Accumulator,
+    online: Online,
+    newest: Option<(u64, Outlook)>,
 }
 
-/// Everything that fitting needs; runs anywhere, on any thread.
+/// Everything that growing trees needs; runs anywhere, on any thread.
 #[derive(Debug)]
-pub struct RefitJob {
-    series: LoadSeries,
-    season_steps: u64,
-    horizon: u64,
-    quantile: Ratio,
-}
+pub struct RefitJob(GrowJob);
 
 /// What a [`RefitJob`] gives back.
 #[derive(Debug)]
-pub struct Refitted {
-    candidates: Vec<Candidate>,
-    errors: Vec<ForecastError>,
-}
+pub struct Refitted(Result<Grown, ForecastError>);
 
 impl Refitted {
     /// Why models are missing.
-    pub fn errors(&self) -> &[ForecastError] {
-        &self.errors
+    pub fn errors(&self) -> impl Iterator<Item = &ForecastError> {
+        self.0.as_ref().err().into_iter()
     }
 }
 
 impl RefitJob {
-    /// Fits all models and learns their bands from forecasts of the newest part of the series,
-    /// made by models that had not seen it.
+    /// Grows the trees.
     pub fn run(self) -> Refitted {
-        let mut refitted = Refitted { candidates: Vec::new(), errors: Vec::new() };
-        self.add(&SeasonalNaive::new(self.season_steps), &mut refitted);
-        self.add(&Ridge::new(self.season_steps), &mut refitted);
-        refitted
-    }
-
-    fn add<M: Fit>(&self, description: &M, refitted: &mut Refitted)
-    where
-        M::Fitted: 'static,
-    {
-        let band = Band::learn(description, &self.series, self.horizon, self.quantile);
-        match (band, description.fit(&self.series, self.horizon)) {
-            (Ok(band), Ok(model)) => {
-                refitted.candidates.push(Candidate { model: Box::new(model), band });
-            }
-            (Err(error), _) | (_, Err(error)) => refitted.errors.push(error),
-        }
+        Refitted(self.0.run())
     }
 }
 
+/// Steps in a duration, begun ones counted.
+fn steps_in(duration: Duration, step: Duration) -> usize {
+    let steps = duration.as_nanos().div_ceil(step.as_nanos().max(1));
+    usize::try_from(steps).unwrap_or(usize::MAX)
+}
+
+/// Steps from a decision to the first step that a replica ordered by it serves.
+pub fn lead_steps(startup: Duration, step: Duration) -> usize {
+    (steps_in(startup, step) + 1).clamp(1, MAX_LEAD_STEPS)
+}
+
 impl Forecaster {
-    /// No load known yet.
+    /// No load known yet; `startup` is how long a replica takes to serve.
     pub fn new(config: &WorkloadConfig) -> Self {
         let step = config.forecast.step;
-        let steps_in = |duration: Duration| Timestamp::default().step_after(duration, step);
-        let season_steps = steps_in(config.forecast.season).max(4);
-        let lead = config.startup_time + config.decision_interval;
-        let kept = season_steps * SEASONS_KEPT + MAX_HORIZON_STEPS;
+        let lead = lead_steps(config.startup_time, step);
+        let mut horizons = HORIZONS.to_vec();
+        if lead > HORIZONS[3] {
+            horizons.push(lead / 2);
+        }
+        horizons.push(lead);
+        horizons.sort_unstable();
+        horizons.dedup();
+        let boosted = horizons.iter().copied().filter(|ahead| *ahead > 1).collect();
+        let settings = OnlineSettings {
+            day_steps: steps_in(config.forecast.season, step),
+            step_seconds: step.as_secs_f64(),
+            horizons,
+            boosted,
+        };
         Self {
-            series: LoadSeries::new(step, usize::try_from(kept).unwrap_or(usize::MAX)),
-            season_steps,
-            horizon: (steps_in(lead) + 1).clamp(1, MAX_HORIZON_STEPS),
             quantile: config.forecast.quantile,
-            candidates: Vec::new(),
-            steps_since_fit: 0,
-            refit_due: false,
+            accumulator: Accumulator::new(step),
+            online: Online::new(settings.clone()),
+            newest: None,
+            settings,
         }
     }
 
-    /// Goes on from a stored series if it has this configuration's step.
+    /// Goes on from a stored load if it has this configuration's step: learns it again.
     #[must_use]
-    pub fn with_series(mut self, series: &LoadSeries) -> Self {
-        if series.step() == self.series.step() {
-            for index in series.first()..=series.last().unwrap_or(0) {
-                self.series.put(index, series.get(index));
+    pub fn with_load(mut self, load: &Load) -> Self {
+        if load.accumulator.step() == self.accumulator.step() && self.track().len() == 0 {
+            let last = load.track.last().unwrap_or(0);
+            for index in load.track.first()..=last {
+                self.newest = Some((index, self.online.observe(index, load.track.measured(index))));
             }
-            self.refit_due = !self.series.is_empty();
+            self.accumulator = load.accumulator;
         }
         self
     }
 
     /// Puts recorded load before everything that will be measured; only into an empty series.
     pub fn load_history(&mut self, samples: &[(Timestamp, Rps)]) {
-        if !self.series.is_empty() {
+        if self.track().len() > 0 {
             return;
         }
         // A sample holds until the next one, but not over a gap in the recording.
@@ -206,120 +186,95 @@ impl Forecaster {
         let usual = spacings.get(spacings.len() / 2).copied().unwrap_or_default();
         for pair in samples.windows(2) {
             if let [(from, rate), ..] = pair {
-                self.series.add(*from, *from + between(pair).min(usual * 2), *rate);
+                self.observe(*from, *from + between(pair).min(usual * 2), *rate);
             }
         }
-        self.refit_due = true;
     }
 
     /// The load as far as it is known.
-    pub const fn series(&self) -> &LoadSeries {
-        &self.series
+    pub const fn track(&self) -> &Track {
+        self.online.track()
     }
 
-    /// Adds a measured rate over an interval.
-    pub fn observe(&mut self, from: Timestamp, to: Timestamp, rate: Rps) {
-        let before = self.series.last();
-        let completed = self.series.add(from, to, rate);
-        if completed == 0 {
+    /// What must be stored to go on from here.
+    pub fn load(&self) -> Load {
+        Load { accumulator: self.accumulator, track: self.track().clone() }
+    }
+
+    /// Adds a measured rate over an interval. Returns how many steps it completed.
+    pub fn observe(&mut self, from: Timestamp, to: Timestamp, rate: Rps) -> usize {
+        let mut completed = Vec::new();
+        self.accumulator.add(from, to, rate, |index, rate| completed.push((index, rate)));
+        for (index, rate) in &completed {
+            self.complete(*index, *rate);
+        }
+        completed.len()
+    }
+
+    fn complete(&mut self, index: u64, rate: Option<f64>) {
+        let next = self.track().last().map_or(index, |last| last + 1);
+        if index < next {
             return;
         }
-        if let (Some(before), Some(last)) = (before, self.series.last()) {
-            for origin in (before + 1)..=last {
-                self.learn_errors(origin);
-            }
+        if index - next > LONGEST_GAP_STEPS {
+            self.online = Online::new(self.settings.clone());
+        } else {
+            (next..index).for_each(|gap| _ = self.online.observe(gap, None));
         }
-        self.steps_since_fit += completed;
-        let first_fit = self.candidates.is_empty() && self.steps_since_fit >= 2;
-        self.refit_due |= first_fit || self.steps_since_fit >= REFIT_EVERY_STEPS;
+        self.newest = Some((index, self.online.observe(index, rate)));
     }
 
-    /// Compares the newest step with what each model said of it before.
-    fn learn_errors(&mut self, newest: u64) {
-        let Some(actual) = self.series.get(newest) else { return };
-        for candidate in &mut self.candidates {
-            for ahead in 1..=self.horizon {
-                let Some(origin) = newest.checked_sub(ahead) else { continue };
-                let predicted = candidate.model.predict(&self.series, origin, ahead);
-                if let Some(point) = predicted.and_then(|points| points.last().copied()) {
-                    candidate.band.learn_one(ahead, point, actual);
-                }
-            }
-        }
-    }
-
-    /// The work of fitting anew, when it is due; its result goes to [`Forecaster::install`].
+    /// The work of growing trees, when it is due; its result goes to [`Forecaster::install`].
     pub fn refit_job(&mut self) -> Option<RefitJob> {
-        if !std::mem::take(&mut self.refit_due) {
-            return None;
-        }
-        self.steps_since_fit = 0;
-        Some(RefitJob {
-            series: self.series.clone(),
-            season_steps: self.season_steps,
-            horizon: self.horizon,
-            quantile: self.quantile,
-        })
+        self.online.grow_job().map(RefitJob)
     }
 
-    /// Takes newly fitted models; those that could not be fitted leave their place empty.
+    /// Takes grown trees; when they could not be grown the old ones stay.
     pub fn install(&mut self, refitted: Refitted) {
-        self.candidates = refitted.candidates;
+        if let Ok(grown) = refitted.0 {
+            self.online.install(grown);
+        }
     }
 
-    /// The forecast of the model in charge; `None` while no model can tell.
+    /// The forecast from the newest complete step; `None` while no load is known.
     ///
     /// # Errors
-    /// [`ForecastError::NotFinite`] when the model in charge gives nonsense.
+    /// [`ForecastError::NotFinite`] when it is nonsense.
     pub fn forecast(&self) -> Result<Option<Curve>, ForecastError> {
-        let Some(last) = self.series.last() else { return Ok(None) };
-        let mut scored: Vec<(&Candidate, f64)> = self
-            .candidates
-            .iter()
-            .filter_map(|candidate| Some((candidate, candidate.band.pinball_loss()?)))
-            .collect();
-        scored.sort_by(|a, b| a.1.total_cmp(&b.1));
-        for (candidate, _) in &scored {
-            let Some(points) = candidate.model.predict(&self.series, last, self.horizon) else {
-                continue;
-            };
-            let curve = self.curve(candidate, &points, last)?;
-            let scores = scored.iter().map(|(c, loss)| (c.model.name().to_owned(), *loss));
-            return Ok(Some(Curve { scores: scores.collect(), ..curve }));
+        let Some((last, outlook)) = &self.newest else { return Ok(None) };
+        if outlook.horizons.len() != self.settings.horizons.len() {
+            return Err(ForecastError::NotFinite { model: "ensemble" });
         }
-        Ok(None)
-    }
-
-    fn curve(
-        &self,
-        candidate: &Candidate,
-        points: &[f64],
-        last: u64,
-    ) -> Result<Curve, ForecastError> {
-        let model = candidate.model.name();
-        let rate =
-            |value: f64| Rps::new(value.max(0.0)).map_err(|_| ForecastError::NotFinite { model });
-        let mut curve = Curve {
-            model: model.to_owned(),
-            issued_at: Timestamp::of_step(last + 1, self.series.step()),
-            points: Vec::with_capacity(points.len()),
-            scores: Vec::new(),
+        let rate = |value: f64| {
+            Rps::new(value).map_err(|_| ForecastError::NotFinite { model: "ensemble" })
         };
-        for (ahead, point) in (1..).zip(points) {
-            // `max` would turn NaN into 0, which would be taken for an answer.
-            if !point.is_finite() {
-                return Err(ForecastError::NotFinite { model });
-            }
-            let (lower, upper) = candidate.band.around(ahead, *point);
-            curve.points.push(Point {
-                at: Timestamp::of_step(last + ahead + 1, self.series.step()),
-                point: rate(*point)?,
-                lower: rate(lower)?,
-                upper: rate(upper)?,
+        let step = self.accumulator.step();
+        let mut points = Vec::with_capacity(outlook.horizons.len());
+        for horizon in &outlook.horizons {
+            points.push(Point {
+                at: Timestamp::of_step(last + horizon.ahead as u64 + 1, step),
+                ahead: horizon.ahead,
+                point: rate(horizon.point)?,
+                lower: rate(horizon.tail.exceeded_with(self.quantile.get()))?,
+                upper: rate(horizon.tail.exceeded_with(1.0 - self.quantile.get()))?,
+                tail: horizon.tail,
+                boosted_share: horizon.boosted_share,
             });
         }
-        Ok(curve)
+        let is_boosted = points.iter().any(|point| point.boosted_share > 0.5);
+        Ok(Some(Curve {
+            model: if is_boosted { "boosted" } else { "ensemble" }.to_owned(),
+            issued_at: Timestamp::of_step(last + 1, step),
+            points,
+        }))
     }
+}
+
+/// The load of a workload as it is stored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Load {
+    accumulator: Accumulator,
+    track: Track,
 }
 
 /// Time between two samples.
@@ -327,13 +282,6 @@ fn between(pair: &[(Timestamp, Rps)]) -> Duration {
     match pair {
         [(from, _), (to, _)] => to.since(*from),
         _ => Duration::ZERO,
-    }
-}
-
-impl Timestamp {
-    /// Steps in a duration, begun ones counted.
-    fn step_after(self, duration: Duration, step: Duration) -> u64 {
-        (self + duration + step - Duration::from_micros(1)).step_index(step)
     }
 }
 

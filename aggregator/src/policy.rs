@@ -1,17 +1,30 @@
 //! From what is known to a proposal: what each signal asks for, before any guard.
 //!
-//! The reactive answer is target tracking on requests per second per ready replica; the forecast
-//! is a floor over it. Neither knows the other, and neither can fail the other.
+//! The reactive answer is target tracking on requests per second per ready replica; the predictive
+//! one holds what the forecast needs at the price of risk. Neither knows the other, and neither can
+//! fail the other.
+
+mod priced;
+mod pricing;
+mod risk;
 
 use std::time::Duration;
 
-use crate::config::WorkloadConfig;
-use crate::forecast::Curve;
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Objective, ScaleIn, WorkloadConfig};
+use crate::forecast::{Curve, lead_steps};
 use crate::journal::{ForecastUsed, Observation, Signal};
-use crate::units::Timestamp;
+use crate::units::{Rps, Timestamp};
+use priced::View;
+
+pub use priced::Priced;
+pub use risk::RiskPrice;
 
 /// Window of the burst signal; telemetry measures its rate over as long.
 pub const BURST_WINDOW: Duration = Duration::from_secs(6);
+/// Without a forecast the reactive answer keeps this share of the measured rate in reserve.
+const BLIND_RESERVE: f64 = 0.25;
 
 /// What the signals ask for.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,12 +39,23 @@ pub struct Proposal {
     pub burst: Option<u32>,
     /// The forecast that was looked at.
     pub forecast: Option<ForecastUsed>,
+    /// Whether the forecast may scale in below the reactive answer.
+    pub scale_in: ScaleIn,
+    /// Whether the objective was missed since the last decision; `None` when that is not known.
+    pub missed: Option<bool>,
 }
 
 impl Proposal {
-    /// The highest answer; `None` when no signal has one.
-    pub fn highest(&self) -> Option<u32> {
-        self.reactive.max(self.predictive).max(self.burst)
+    /// The answer: the highest signal; once the forecast was promoted for scale-in, the forecast
+    /// and the burst alone. `None` when no signal has one.
+    pub fn answer(&self) -> Option<u32> {
+        let observed = if self.is_promoted() { None } else { self.reactive };
+        observed.max(self.predictive).max(self.burst)
+    }
+
+    /// Whether the answer is that of a forecast which was promoted for scale-in.
+    pub fn is_promoted(&self) -> bool {
+        self.scale_in == ScaleIn::Forecast && self.predictive.is_some()
     }
 
     /// The highest answer without the forecast.
@@ -40,82 +64,162 @@ impl Proposal {
     }
 }
 
-/// Asks every signal.
-pub fn propose(
-    config: &WorkloadConfig,
-    now: Timestamp,
-    observation: &Observation,
-    curve: Option<&Curve>,
-) -> Proposal {
-    let reactive = reactive(config, observation);
-    let predictive = curve.and_then(|curve| predictive(config, now, curve));
-    let burst = burst(config, observation);
-    let (predictive, forecast) = predictive.unzip();
-    let signals = [reactive.as_ref(), predictive.as_ref(), burst.as_ref()];
-    Proposal {
-        signals: signals.into_iter().flatten().cloned().collect(),
-        reactive: reactive.map(|signal| signal.desired_replicas),
-        predictive: predictive.map(|signal| signal.desired_replicas),
-        burst: burst.map(|signal| signal.desired_replicas),
-        forecast,
+/// What the policy remembers of a workload.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Policy {
+    priced: Priced,
+    /// Whether the price of risk learns.
+    is_fixed: bool,
+}
+
+impl Policy {
+    /// A policy whose price of risk does not learn, for a curve of cost against risk.
+    pub fn with_price(price: f64) -> Self {
+        Self { priced: Priced::with_price(RiskPrice::fixed(price)), is_fixed: true }
+    }
+
+    /// The price of risk.
+    pub fn risk_price(&self) -> f64 {
+        self.priced.price().get()
+    }
+
+    /// Asks every signal. `capacity` is what a ready replica serves safely.
+    pub fn propose(
+        &mut self,
+        config: &WorkloadConfig,
+        now: Timestamp,
+        observation: &Observation,
+        capacity: Rps,
+        curve: Option<&Curve>,
+    ) -> Proposal {
+        let missed = misses(&config.objective, observation);
+        self.learn(config, observation, missed);
+        let predictive =
+            curve.and_then(|curve| self.predictive(config, now, observation, capacity, curve));
+        let reactive = reactive(config, observation, capacity, predictive.is_none());
+        let burst = burst(config, observation, capacity);
+        let (predictive, forecast) = predictive.unzip();
+        let signals = [reactive.as_ref(), predictive.as_ref(), burst.as_ref()];
+        Proposal {
+            signals: signals.into_iter().flatten().cloned().collect(),
+            reactive: reactive.map(|signal| signal.desired_replicas),
+            predictive: predictive.map(|signal| signal.desired_replicas),
+            burst: burst.map(|signal| signal.desired_replicas),
+            forecast,
+            scale_in: config.scale_in,
+            missed,
+        }
+    }
+
+    /// Whether the objective held since the last decision, for the price of risk. What replicas
+    /// could not help is not learned: at the upper bound, or while many are still starting.
+    fn learn(&mut self, config: &WorkloadConfig, observation: &Observation, missed: Option<bool>) {
+        let (Some(rps), Some(missed)) = (observation.rps, missed) else { return };
+        let is_capped = observation.current_replicas.is_some_and(|n| n >= config.max_replicas);
+        if !self.is_fixed && !(missed && is_capped) {
+            self.priced.learn(missed, rps.get(), config.objective.budget.get());
+        }
+    }
+
+    /// Replicas at the price of risk, over every step that a decision now can still change.
+    fn predictive(
+        &mut self,
+        config: &WorkloadConfig,
+        now: Timestamp,
+        observation: &Observation,
+        capacity: Rps,
+        curve: &Curve,
+    ) -> Option<(Signal, ForecastUsed)> {
+        let rps = observation.rps?.get();
+        let ready = observation.ready_replicas.unwrap_or(0);
+        let latency = config.objective.latency;
+        let view = View {
+            rps,
+            backlog: priced::backlog(observation.concurrency, ready, capacity.get(), latency),
+            capacity: capacity.get(),
+            points: &curve.points,
+            lead: lead_steps(config.startup_time, config.forecast.step),
+            replicas: observation.current_replicas?,
+            profile: config.profile,
+        };
+        let answer = self.priced.answer(&view)?;
+        let deciding = answer.deciding;
+        let horizon = deciding.at.since(now);
+        let reason = format!(
+            "forecast p{:.0} {:.1} rps in {:.0} s / {:.1} rps per replica at risk price {:.0}: \
+             {} at the lead, {} kept ({})",
+            config.forecast.quantile.get() * 100.0,
+            deciding.upper.get(),
+            horizon.as_secs_f64(),
+            capacity.get(),
+            self.risk_price(),
+            answer.at_lead,
+            answer.kept,
+            curve.model
+        );
+        let signal =
+            Signal { name: "predictive".into(), desired_replicas: answer.desired, reason };
+        let used = ForecastUsed {
+            model: curve.model.clone(),
+            horizon,
+            point: deciding.point,
+            upper: deciding.upper,
+        };
+        Some((signal, used))
     }
 }
 
+/// Whether the objective was missed since the last decision; `None` while its quantile, or the
+/// nearest above it that is measured, is not known.
+fn misses(objective: &Objective, observation: &Observation) -> Option<bool> {
+    let quantile = objective.quantile.get();
+    let latency_ms = if quantile <= 0.5 {
+        observation.p50_ms
+    } else if quantile <= 0.95 {
+        observation.p95_ms
+    } else {
+        observation.p99_ms
+    };
+    Some(latency_ms? > objective.latency.as_secs_f64() * 1e3)
+}
+
 /// Target tracking (`HorizontalPodAutoscaler`: `ceil(ready · (rate per ready replica / target))`):
-/// within the tolerance the replicas stay as they are.
-fn reactive(config: &WorkloadConfig, observation: &Observation) -> Option<Signal> {
+/// within the tolerance the replicas stay as they are. When nobody forecasts (`is_blind`), a
+/// reserve is kept.
+fn reactive(
+    config: &WorkloadConfig,
+    observation: &Observation,
+    capacity: Rps,
+    is_blind: bool,
+) -> Option<Signal> {
     let rps = observation.rps?.get();
-    let target = config.target_rps_per_replica.get();
+    let reserve = if is_blind { BLIND_RESERVE } else { 0.0 };
+    let target = capacity.get() / (1.0 + reserve);
     let needed = replicas_for(rps, target);
     let (current, ready) = (observation.current_replicas, observation.ready_replicas);
     if let (Some(current), Some(ready @ 1..)) = (current, ready) {
         let ratio = rps / (target * f64::from(ready));
         if (ratio - 1.0).abs() <= config.tolerance {
             let reason = format!(
-                "{rps:.1} rps over {ready} ready is within {:.0} % of {target} rps per replica",
+                "{rps:.1} rps over {ready} ready is within {:.0} % of {target:.1} rps per replica",
                 config.tolerance * 100.0
             );
             return Some(Signal { name: "reactive".into(), desired_replicas: current, reason });
         }
     }
-    let reason = format!("{rps:.1} rps / {target} rps per replica");
+    let reason = format!("{rps:.1} rps / {target:.1} rps per replica");
     Some(Signal { name: "reactive".into(), desired_replicas: needed, reason })
 }
 
-/// Replicas for the highest upper bound from now until replicas ordered now would serve.
-fn predictive(
-    config: &WorkloadConfig,
-    now: Timestamp,
-    curve: &Curve,
-) -> Option<(Signal, ForecastUsed)> {
-    let lead = config.startup_time + config.decision_interval;
-    let until = now + lead + config.forecast.step;
-    let ahead = curve.points.iter().filter(|point| point.at > now && point.at <= until);
-    let peak = ahead.max_by(|a, b| a.upper.get().total_cmp(&b.upper.get()))?;
-    let target = config.target_rps_per_replica.get();
-    let horizon = peak.at.since(now);
-    let reason = format!(
-        "forecast p{:.0} {:.1} rps in {:.0} s / {target} rps per replica ({})",
-        config.forecast.quantile.get() * 100.0,
-        peak.upper.get(),
-        horizon.as_secs_f64(),
-        curve.model
-    );
-    let signal = Signal {
-        name: "predictive".into(),
-        desired_replicas: replicas_for(peak.upper.get(), target),
-        reason,
-    };
-    let used =
-        ForecastUsed { model: curve.model.clone(), horizon, point: peak.point, upper: peak.upper };
-    Some((signal, used))
-}
-
 /// Burst mode (Knative `pkg/autoscaler/scaling/autoscaler.go`: panic at twice the capacity).
-fn burst(config: &WorkloadConfig, observation: &Observation) -> Option<Signal> {
+fn burst(
+    config: &WorkloadConfig,
+    observation: &Observation,
+    capacity: Rps,
+) -> Option<Signal> {
     let rps = observation.burst_rps?.get();
     let ready = f64::from(observation.ready_replicas?.max(1));
-    let target = config.target_rps_per_replica.get();
+    let target = capacity.get();
     let load = rps / (target * ready);
     (load >= config.burst.threshold).then(|| Signal {
         name: "burst".into(),

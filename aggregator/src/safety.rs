@@ -7,6 +7,7 @@ pub(crate) mod behavior;
 mod freshness;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,9 @@ use behavior::{Recommendations, ReplicaHistory};
 use freshness::{Freshness, Trust};
 
 pub use freshness::{MAX_DATA_AGE, MIN_COVERAGE};
+
+/// After a miss of the objective nothing is scaled down for so long.
+const CALM_AFTER_MISS: Duration = Duration::from_mins(2);
 
 /// A number of replicas that passed every guard. Has no public constructor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +64,8 @@ pub struct Safety {
     /// Those of the reactive answer alone, for the counterfactual.
     reactive_recommendations: Recommendations,
     burst_until: Option<Timestamp>,
+    /// When the objective was last missed.
+    missed_at: Option<Timestamp>,
     last_known_replicas: Option<u32>,
 }
 
@@ -93,6 +99,7 @@ impl Safety {
             recommendations: Recommendations(VecDeque::new()),
             reactive_recommendations: Recommendations(VecDeque::new()),
             burst_until: None,
+            missed_at: None,
             last_known_replicas: None,
         }
     }
@@ -125,9 +132,15 @@ impl Safety {
         }
         let in_burst = self.burst_until.is_some_and(|until| now < until);
 
-        let input = Input { config, now, current, trust: &trust, in_burst };
-        let lane = self.pass(&input, proposal.highest(), true);
-        let without = self.pass(&input, proposal.without_forecast(), false);
+        if proposal.missed == Some(true) {
+            self.missed_at = Some(now);
+        }
+        let missed_lately = self.missed_at.is_some_and(|at| now.since(at) < CALM_AFTER_MISS);
+
+        let input = Input { config, now, current, trust: &trust, in_burst, missed_lately };
+        let source = if proposal.is_promoted() { Source::Promoted } else { Source::Observed };
+        let lane = self.pass(&input, proposal.answer(), source);
+        let without = self.pass(&input, proposal.without_forecast(), Source::Counterfactual);
         let desired_replicas = lane.replicas;
         if config.mode == Mode::Active && known.is_some() {
             // What is ordered now counts for the rate policies from now, not from when it is seen.
@@ -142,15 +155,23 @@ impl Safety {
     }
 
     /// Sends one answer through trust, the damping of autoscaling/v2 \[7\] and the bounds \[1\].
-    fn pass(&mut self, input: &Input<'_>, proposed: Option<u32>, real: bool) -> Lane {
+    fn pass(&mut self, input: &Input<'_>, proposed: Option<u32>, source: Source) -> Lane {
         let raw = input.bounded(proposed.unwrap_or(input.current));
         let mut lane = input.lane(proposed);
         let behavior = &input.config.behavior;
         let current = input.current;
-        let recommendations =
-            if real { &mut self.recommendations } else { &mut self.reactive_recommendations };
+        let recommendations = match source {
+            Source::Counterfactual => &mut self.reactive_recommendations,
+            Source::Observed | Source::Promoted => &mut self.recommendations,
+        };
         let stabilized =
             recommendations.stabilize(input.now, current, lane.replicas, raw, behavior);
+        // A promoted forecast looks ahead and remembers its own answers; for it the window is how
+        // long data must have been good.
+        let stabilized = match source {
+            Source::Promoted => lane.replicas,
+            Source::Observed | Source::Counterfactual => stabilized,
+        };
         lane.guard("stabilization", stabilized, || {
             "an earlier recommendation in the window holds".to_owned()
         });
@@ -171,6 +192,18 @@ struct Input<'a> {
     current: u32,
     trust: &'a Trust,
     in_burst: bool,
+    missed_lately: bool,
+}
+
+/// Where an answer comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// Observed demand, or a forecast above it.
+    Observed,
+    /// A forecast that was promoted for scale-in.
+    Promoted,
+    /// What would be without the forecast.
+    Counterfactual,
 }
 
 impl Input<'_> {
@@ -203,6 +236,11 @@ impl Input<'_> {
                 });
             }
             Trust::NotYet { .. } | Trust::Full => {}
+        }
+        if self.missed_lately && lane.replicas < current {
+            lane.guard("objective_missed", current, || {
+                format!("the objective was missed in the last {CALM_AFTER_MISS:?}")
+            });
         }
         if self.in_burst && lane.replicas < current {
             lane.guard("burst", current, || {

@@ -7,11 +7,12 @@ mod control;
 mod history;
 mod listener;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -19,6 +20,7 @@ use tokio::task::JoinSet;
 
 use crate::api::{App, Control, router};
 use crate::autoscaler::{Autoscaler, Snapshot};
+use crate::forecast::Load;
 use crate::clock;
 use crate::config::{Config, WorkloadConfig};
 use crate::ingest::{self, Engine, IngestThread, Restored};
@@ -161,20 +163,25 @@ fn restore(config: &Config) -> Result<Parts, ServeError> {
         let key = workload.key.clone();
         let id = engine.workloads().get(&key.namespace, &key.name).map(|workload| workload.id);
         let decision = id.and_then(|id| restored.decisions.remove(&id));
-        let snapshot = id.and_then(|id| stored_snapshot(id, &restored, &key));
-        autoscalers.push((key.clone(), autoscaler(workload, snapshot, now)?));
+        let snapshot = id.and_then(|id| stored(id, "autoscalers", &restored.autoscalers, &key));
+        let load = id.and_then(|id| stored(id, "loads", &restored.loads, &key));
+        autoscalers.push((key.clone(), autoscaler(workload, snapshot, load.as_ref(), now)?));
         controls.insert(key, Arc::new(Control::new(workload.clone(), decision)));
     }
     let (ingest, thread) = ingest::start(engine).map_err(ServeError::Start)?;
     Ok(Parts { app: Arc::new(App::new(ingest, controls)), thread, autoscalers })
 }
 
-/// The stored autoscaler. One that cannot be read is said and done without: the guards then begin
-/// anew, and nothing scales down for a stabilization window.
-fn stored_snapshot(id: u32, restored: &Restored, key: &WorkloadKey) -> Option<Snapshot> {
-    let bytes = restored.autoscalers.get(&id)?;
-    match from_bytes("autoscalers", bytes) {
-        Ok(snapshot) => Some(snapshot),
+/// A stored part of an autoscaler. One that cannot be read is said and done without: the guards then
+/// begin anew, and nothing scales down for a stabilization window.
+fn stored<T: DeserializeOwned>(
+    id: u32,
+    table: &'static str,
+    rows: &HashMap<u32, Vec<u8>>,
+    key: &WorkloadKey,
+) -> Option<T> {
+    match from_bytes(table, rows.get(&id)?) {
+        Ok(value) => Some(value),
         Err(error) => {
             let cause = &error as &dyn std::error::Error;
             tracing::error!(workload = %key, cause, "the autoscaler begins anew");
@@ -186,10 +193,11 @@ fn stored_snapshot(id: u32, restored: &Restored, key: &WorkloadKey) -> Option<Sn
 fn autoscaler(
     config: &WorkloadConfig,
     snapshot: Option<Snapshot>,
+    load: Option<&Load>,
     now: Timestamp,
 ) -> Result<Autoscaler, ServeError> {
     let mut autoscaler = match snapshot {
-        Some(snapshot) => Autoscaler::restore(config, snapshot, now),
+        Some(snapshot) => Autoscaler::restore(config, snapshot, load, now),
         None => Autoscaler::new(config, now),
     };
     if let Some(path) = &config.forecast.history

@@ -144,6 +144,8 @@ pub struct Changes<'a> {
     pub decisions: &'a [(WorkloadId, Decision)],
     /// Saved autoscalers.
     pub autoscalers: &'a [(WorkloadId, Vec<u8>)],
+    /// Loads that autoscalers learned from.
+    pub loads: &'a [(WorkloadId, Vec<u8>)],
 }
 
 /// Opens the database; a parameter so that a test can use a disk that fails.

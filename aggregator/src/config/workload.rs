@@ -30,16 +30,43 @@ pub struct Objective {
     pub quantile: Ratio,
     /// How long they may take. Required, 1 ms to 60 s.
     pub latency: Duration,
+    /// Share of the requests that may be served while the objective is missed: what the price of
+    /// risk is steered to. Default 0.01, range 0.0001 to 0.2.
+    pub budget: Ratio,
+}
+
+/// How patient the predictive answer is: fewer changes cost a little more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Profile {
+    /// Follows the need closely.
+    Responsive,
+    /// The default.
+    #[default]
+    Stable,
+    /// Few changes.
+    Calm,
+}
+
+/// What may scale in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ScaleIn {
+    /// Observed demand alone: the forecast only ever raises above it. The default.
+    #[default]
+    Observed,
+    /// The forecast too: for a workload on which it has been watched and found good.
+    Forecast,
 }
 
 /// How the load is forecast.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ForecastConfig {
-    /// Length of one step of the series. Default 60 s, range 1 s to 1 h.
+    /// Length of one step of the series. Default: the decision interval; range 1 s to 1 h.
     pub step: Duration,
-    /// Length of one season; at least four steps. Default 24 h, range 10 s to 14 d.
+    /// Length of the day, from which hours and weeks follow; at least four steps. Default 24 h,
+    /// range 10 s to 14 d.
     pub season: Duration,
-    /// Upper quantile that capacity is held for. Default 0.9, range 0.5 to 0.999.
+    /// Quantile of the band that is shown; what is held follows from the price of risk. Default
+    /// 0.9, range 0.5 to 0.999.
     pub quantile: Ratio,
     /// CSV of `timestamp,rps` read when the store holds no load of this workload. Default none.
     pub history: Option<PathBuf>,
@@ -108,12 +135,13 @@ pub struct ScalingRules {
     pub select_policy: SelectPolicy,
 }
 
-/// Rules of both directions, with the defaults of autoscaling/v2.
+/// Rules of both directions, with the names of autoscaling/v2 and its defaults, but for scaling
+/// down, which is slower.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Behavior {
     /// Default: no window, the greater of 100 % and 4 replicas in 15 s.
     pub scale_up: ScalingRules,
-    /// Default: 300 s, 100 % in 15 s.
+    /// Default: 300 s, the greater of 25 % and 1 replica in 60 s.
     pub scale_down: ScalingRules,
 }
 
@@ -150,7 +178,7 @@ pub struct WorkloadConfig {
     pub max_replicas: u32,
     /// What users are promised.
     pub objective: Objective,
-    /// Request rate at which one ready replica is used as intended. Required.
+    /// Highest request rate at which one ready replica still meets the objective. Required.
     pub target_rps_per_replica: Rps,
     /// From ordering a replica to its being Ready. Default 60 s, 0 s to 1 h.
     pub startup_time: Duration,
@@ -158,6 +186,10 @@ pub struct WorkloadConfig {
     pub decision_interval: Duration,
     /// Relative deviation from the target that changes nothing. Default 0.1, 0 to 0.5.
     pub tolerance: f64,
+    /// What may scale in.
+    pub scale_in: ScaleIn,
+    /// How patient the predictive answer is.
+    pub profile: Profile,
     /// How the load is forecast.
     pub forecast: ForecastConfig,
     /// What to do when telemetry is old.
@@ -198,7 +230,24 @@ impl WorkloadConfig {
         let decision_interval =
             s.duration("decision_interval", Some(15 * SECOND), SECOND..=5 * MINUTE, problems);
         let tolerance = s.number("tolerance", Some(0.1), 0.0..=0.5, problems);
-        let forecast = read_forecast(s, problems);
+        let scale_in =
+            s.read("scale_in", Some(ScaleIn::Observed), "observed or forecast", problems, |v| {
+                match v.as_str()? {
+                    "observed" => Some(ScaleIn::Observed),
+                    "forecast" => Some(ScaleIn::Forecast),
+                    _ => None,
+                }
+            });
+        let valid = "responsive, stable or calm";
+        let profile = s.read("profile", Some(Profile::Stable), valid, problems, |v| {
+            match v.as_str()? {
+                "responsive" => Some(Profile::Responsive),
+                "stable" => Some(Profile::Stable),
+                "calm" => Some(Profile::Calm),
+                _ => None,
+            }
+        });
+        let forecast = read_forecast(s, decision_interval, problems);
         let staleness = read_staleness(s, problems);
         let burst = read_burst(s, problems);
         let behavior = read_behavior(s, problems);
@@ -224,6 +273,8 @@ impl WorkloadConfig {
             startup_time: startup_time?,
             decision_interval: decision_interval?,
             tolerance: tolerance?,
+            scale_in: scale_in?,
+            profile: profile?,
             forecast: forecast?,
             staleness: staleness?,
             burst: burst?,
@@ -237,13 +288,23 @@ fn read_objective(parent: &mut Section<'_>, problems: &mut Vec<Problem>) -> Opti
     let mut s = parent.section("objective", problems);
     let quantile = s.number("quantile", Some(0.95), 0.5..=0.9999, problems);
     let latency = s.duration("latency", None, Duration::from_millis(1)..=MINUTE, problems);
+    let budget = s.number("budget", Some(0.01), 0.000_1..=0.2, problems);
     s.finish(problems);
-    Some(Objective { quantile: Ratio::new(quantile?).ok()?, latency: latency? })
+    Some(Objective {
+        quantile: Ratio::new(quantile?).ok()?,
+        latency: latency?,
+        budget: Ratio::new(budget?).ok()?,
+    })
 }
 
-fn read_forecast(parent: &mut Section<'_>, problems: &mut Vec<Problem>) -> Option<ForecastConfig> {
+fn read_forecast(
+    parent: &mut Section<'_>,
+    decision_interval: Option<Duration>,
+    problems: &mut Vec<Problem>,
+) -> Option<ForecastConfig> {
     let mut s = parent.section("forecast", problems);
-    let step = s.duration("step", Some(MINUTE), SECOND..=HOUR, problems);
+    let default = decision_interval.unwrap_or(15 * SECOND);
+    let step = s.duration("step", Some(default), SECOND..=HOUR, problems);
     let season = s.duration("season", Some(DAY), 10 * SECOND..=14 * DAY, problems);
     let quantile = s.number("quantile", Some(0.9), 0.5..=0.999, problems);
     let history = s.read("history", Some(None), "the path of a CSV file", problems, |v| {
@@ -291,6 +352,8 @@ fn read_burst(parent: &mut Section<'_>, problems: &mut Vec<Problem>) -> Option<B
 
 fn read_behavior(parent: &mut Section<'_>, problems: &mut Vec<Problem>) -> Option<Behavior> {
     let percent = ScalingPolicy { kind: PolicyKind::Percent, value: 100, period: 15 * SECOND };
+    let quarter = ScalingPolicy { kind: PolicyKind::Percent, value: 25, period: MINUTE };
+    let one = ScalingPolicy { kind: PolicyKind::Pods, value: 1, period: MINUTE };
     let pods = ScalingPolicy { kind: PolicyKind::Pods, value: 4, period: 15 * SECOND };
     let up = ScalingRules {
         stabilization_window: Duration::ZERO,
@@ -299,7 +362,7 @@ fn read_behavior(parent: &mut Section<'_>, problems: &mut Vec<Problem>) -> Optio
     };
     let down = ScalingRules {
         stabilization_window: 5 * MINUTE,
-        policies: vec![percent],
+        policies: vec![quarter, one],
         select_policy: SelectPolicy::Max,
     };
     let mut s = parent.section("behavior", problems);

@@ -4,23 +4,18 @@
 //! them; boosted quantile trees, refitted now and then, mixed in by how well they do.
 
 mod boosted;
-mod calendar;
 mod experts;
 mod histogram;
 mod lane;
 mod least_squares;
-mod rows;
 mod spread;
-mod track;
 
 use super::ForecastError;
-use super::tail::{EXCEEDANCE, Tail};
-use boosted::{BoostJob, LEVELS, Record, Scratch, Trees};
-use calendar::Calendar;
+use super::tail::Tail;
+use crate::features::{self, Calendar, LINEAR, Origin, Scanner, Track};
+use boosted::{BoostJob, Record, Scratch, Trees};
 use experts::Smoothers;
 use lane::{Lane, Now};
-use rows::{Origin, Scanner};
-use track::Track;
 
 /// Steps between two solutions of the regressions.
 const SOLVE_EVERY: u64 = 60;
@@ -117,6 +112,11 @@ impl Online {
         }
     }
 
+    /// The load as far as it is known.
+    pub const fn track(&self) -> &Track {
+        &self.track
+    }
+
     /// Steps taken in.
     pub const fn steps(&self) -> u64 {
         self.steps
@@ -132,7 +132,7 @@ impl Online {
             self.scanner.restart_sums(values, at.saturating_sub(1));
         }
         self.scanner.advance(values, at);
-        let x = rows::value(values, at).unwrap_or_default();
+        let x = features::value(values, at).unwrap_or_default();
         self.smoothers.observe(x);
         let known = (!self.track.is_gap(index)).then_some(x);
         for lane in &mut self.lanes {
@@ -150,7 +150,7 @@ impl Online {
 
     fn forecast(&mut self, index: u64, at: usize) -> Outlook {
         let values = self.track.values();
-        let mut lags = [0.0; rows::LINEAR];
+        let mut lags = [0.0; LINEAR];
         self.scanner.lags(values, at, &mut lags);
         let now = Now {
             values,

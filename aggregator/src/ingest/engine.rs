@@ -73,6 +73,8 @@ pub struct Record {
     pub decision: Option<Decision>,
     /// The autoscaler in the store's form.
     pub autoscaler: Option<Vec<u8>>,
+    /// The load that it learned from, in the store's form; `None` to keep the one stored.
+    pub load: Option<Vec<u8>>,
 }
 
 /// Windows of one tier: workload, number of the window, what was in it.
@@ -99,6 +101,7 @@ struct Pending {
     windows: Vec<(u8, Timestamp, Vec<u8>)>,
     decisions: Vec<(WorkloadId, Decision)>,
     autoscalers: Vec<(WorkloadId, Vec<u8>)>,
+    loads: Vec<(WorkloadId, Vec<u8>)>,
 }
 
 impl Engine {
@@ -314,6 +317,10 @@ impl Engine {
                 self.pending.autoscalers.retain(|(id, _)| *id != record.workload);
                 self.pending.autoscalers.push((record.workload, bytes));
             }
+            if let Some(bytes) = record.load {
+                self.pending.loads.retain(|(id, _)| *id != record.workload);
+                self.pending.loads.push((record.workload, bytes));
+            }
         }
     }
 
@@ -346,6 +353,7 @@ impl Engine {
             states,
             decisions: &self.pending.decisions,
             autoscalers: &self.pending.autoscalers,
+            loads: &self.pending.loads,
         };
         let was_healthy = self.store.reader().is_healthy();
         match self.store.commit(now, &changes) {

@@ -17,6 +17,8 @@ use crate::units::{Timestamp, WorkloadKey};
 pub struct Restored {
     /// Autoscalers in the store's form.
     pub autoscalers: HashMap<WorkloadId, Vec<u8>>,
+    /// The loads that they learned from.
+    pub loads: HashMap<WorkloadId, Vec<u8>>,
     /// The newest decision of each workload.
     pub decisions: HashMap<WorkloadId, Decision>,
     /// Frames that were applied again.
@@ -100,6 +102,10 @@ impl Loaded for Replay<'_> {
 
     fn autoscaler(&mut self, id: WorkloadId, bytes: &[u8]) {
         self.replayed.restored.autoscalers.insert(id, bytes.to_vec());
+    }
+
+    fn load(&mut self, id: WorkloadId, bytes: &[u8]) {
+        self.replayed.restored.loads.insert(id, bytes.to_vec());
     }
 
     fn decision(&mut self, id: WorkloadId, decision: Decision) {

@@ -24,6 +24,8 @@ use crate::units::{Timestamp, WorkloadKey};
 const STEP_DEADLINE: Duration = Duration::from_secs(1);
 /// A number that is reached already is written again after so long, in case it was changed.
 const REFRESH: Duration = Duration::from_secs(30);
+/// Steps of load after which it is stored again.
+const SAVE_LOAD_EVERY: usize = 40;
 /// What a loop may be late before it is taken for stuck.
 const LATENESS: Duration = Duration::from_secs(10);
 
@@ -173,7 +175,11 @@ impl ControlLoop {
             Ok(Ok(done)) => Some(done),
             Ok(Err(_)) => {
                 self.failed_step("the step panicked; the autoscaler begins anew, reactive first");
-                let fresh = Autoscaler::restore(&self.control.config, self.last_good.clone(), now);
+                let fresh = {
+                    let learned = self.lock().learned_load();
+                    let config = &self.control.config;
+                    Autoscaler::restore(config, self.last_good.clone(), Some(&learned), now)
+                };
                 *self.lock() = fresh;
                 None
             }
@@ -206,6 +212,7 @@ impl ControlLoop {
             workload: self.workload.id,
             decision: Some(step.decision.clone()),
             autoscaler,
+            load: self.load_to_store(),
         };
         let recorded = tokio::time::timeout(STEP_DEADLINE, self.app.ingest.record(record)).await;
         if recorded != Ok(Recorded::Durable) {
@@ -216,6 +223,21 @@ impl ControlLoop {
                 "the decision is acted on and not yet on disk"
             );
         }
+    }
+
+    /// The learned load, now and then: it is large and changes little.
+    fn load_to_store(&self) -> Option<Vec<u8>> {
+        let autoscaler = self.lock();
+        let steps = autoscaler.load().len();
+        if steps == 0 || (steps > SAVE_LOAD_EVERY && !steps.is_multiple_of(SAVE_LOAD_EVERY)) {
+            return None;
+        }
+        to_bytes(&autoscaler.learned_load())
+            .inspect_err(|error| {
+                let cause = error as &dyn std::error::Error;
+                tracing::error!(workload = %self.workload.key, cause, "the load is not saved");
+            })
+            .ok()
     }
 
     /// Writes when something is to change, and now and then when not.

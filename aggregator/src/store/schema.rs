@@ -5,7 +5,7 @@ use redb::{Database, ReadableTable, Table, TableDefinition, WriteTransaction};
 use super::{Changes, DECISIONS_KEPT, StoreError, WorkloadId, database_error as failed};
 
 /// Version of everything below. Raise it when a stored form changes.
-pub(super) const SCHEMA: u64 = 1;
+pub(super) const SCHEMA: u64 = 2;
 
 /// `schema` and its version.
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
@@ -25,6 +25,8 @@ pub(super) const DECISIONS: TableDefinition<'_, (WorkloadId, u64), &[u8]> =
 /// Workload to its saved autoscaler.
 pub(super) const AUTOSCALERS: TableDefinition<'_, WorkloadId, &[u8]> =
     TableDefinition::new("autoscalers");
+/// Workload to the load that its autoscaler learned from.
+pub(super) const LOADS: TableDefinition<'_, WorkloadId, &[u8]> = TableDefinition::new("loads");
 
 /// Creates what is missing, and refuses a file of another version.
 pub(super) fn prepare(database: &Database) -> Result<(), StoreError> {
@@ -45,6 +47,7 @@ pub(super) fn prepare(database: &Database) -> Result<(), StoreError> {
         transaction.open_table(STATES).map_err(failed)?;
         transaction.open_table(DECISIONS).map_err(failed)?;
         transaction.open_table(AUTOSCALERS).map_err(failed)?;
+        transaction.open_table(LOADS).map_err(failed)?;
     }
     transaction.commit().map_err(failed)
 }
@@ -85,6 +88,12 @@ pub(super) fn write(
         let mut autoscalers = transaction.open_table(AUTOSCALERS).map_err(failed)?;
         for (id, bytes) in changes.autoscalers {
             autoscalers.insert(*id, bytes.as_slice()).map_err(failed)?;
+        }
+    }
+    if !changes.loads.is_empty() {
+        let mut loads = transaction.open_table(LOADS).map_err(failed)?;
+        for (id, bytes) in changes.loads {
+            loads.insert(*id, bytes.as_slice()).map_err(failed)?;
         }
     }
     Ok(())

@@ -29,6 +29,7 @@ impl Loaded for Seen {
         Ok(())
     }
     fn autoscaler(&mut self, _id: WorkloadId, _bytes: &[u8]) {}
+    fn load(&mut self, _id: WorkloadId, _bytes: &[u8]) {}
     fn decision(&mut self, _id: WorkloadId, _decision: Decision) {}
     fn batch(&mut self, number: u64, frames: SavedBatch<'_>) {
         self.batches.push((number, frames.map(|(at, bytes)| (at, bytes.to_vec())).collect()));

@@ -3,10 +3,9 @@
 
 use std::collections::VecDeque;
 
-use super::calendar::Calendar;
 use super::histogram::DecayedHistogram;
 use super::least_squares::dot;
-use super::rows::{self, BOOSTED, LINEAR, Origin, Scanner};
+use crate::features::{self, BOOSTED, Calendar, LINEAR, Origin, Scanner};
 use crate::forecast::ForecastError;
 use crate::forecast::boosting::{BinnedRows, Binner, BoostParams, QuantileForest};
 use crate::forecast::tail::{EXCEEDANCE, MEDIAN};
@@ -67,7 +66,7 @@ impl BoostJob {
             if at < warm_up || at % EVERY != 0 || is_gap(at) || is_gap(at + ahead) {
                 continue;
             }
-            let Some(actual) = rows::value(&self.values, at + ahead) else { continue };
+            let Some(actual) = features::value(&self.values, at + ahead) else { continue };
             let origin = Origin { calendar: self.calendar, index: self.first + at as u64, ahead };
             let point = inputs(&scanner, &self.values, at, &origin, linear, &mut row);
             #[expect(clippy::cast_possible_truncation, reason = "trees need no more digits")]
@@ -95,7 +94,7 @@ fn inputs(
 ) -> f64 {
     let mut features = [0.0; LINEAR];
     scanner.lags(values, at, &mut features);
-    rows::seasons(values, at, origin.ahead, origin.calendar, &mut features);
+    features::seasons(values, at, origin.ahead, origin.calendar, &mut features);
     let point = scanner.base(at) + dot(linear, &features);
     scanner.boosted(values, at, origin, &features, point, row);
     point
@@ -153,7 +152,11 @@ const COMPARED: [usize; 3] = [4, 6, 8];
 /// What the comparison keeps of its past, a step.
 const KEEP: f64 = 0.999;
 /// Learning rate of the comparison.
-const RATE: f64 = 0.02;
+const RATE: f64 = 0.05;
+/// One step counts for at most so many mean losses: a surprise hits both, and says little.
+const LARGEST_LEAD: f64 = 2.0;
+/// Log odds of the trees before anything was compared: on most loads they are better.
+const HEAD_START: f64 = 3.0;
 
 impl Record {
     /// Nothing seen yet.
@@ -204,12 +207,12 @@ impl Record {
                     let error = x - tail.get(at).copied().unwrap_or(x);
                     error * (1.0 - alpha - f64::from(u8::from(error < 0.0)))
                 };
-                trees += loss(&tail) / alpha;
-                plain += loss(&linear) / alpha;
+                trees += loss(&tail);
+                plain += loss(&linear);
             }
             self.seen += 1.0;
             self.mean_loss += (1.0 / self.seen).max(0.001) * (plain - self.mean_loss);
-            let lead = ((trees - plain) / self.mean_loss.max(1e-9)).clamp(-10.0, 10.0);
+            let lead = ((trees - plain) / self.mean_loss.max(1e-9)).clamp(-LARGEST_LEAD, LARGEST_LEAD);
             self.behind = KEEP * self.behind + lead;
             self.scores.add(to_score(&quantiles, x));
         }
@@ -218,7 +221,7 @@ impl Record {
     /// Share of the trees in the forecast, 0 to 1; ramped up over a quarter of a day.
     pub(crate) fn share(&self, day: usize) -> f64 {
         let ramp = (self.seen / (day as f64 / 4.0)).min(1.0);
-        ramp / (1.0 + (RATE * self.behind).exp())
+        ramp / (1.0 + (RATE * self.behind - HEAD_START).exp())
     }
 
     /// Weighs what was learned so far less, after a change of the load's nature.

@@ -5,8 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::calendar::Calendar;
-use super::rows::{increment, value};
+use crate::features::{Calendar, increment, value};
+
 
 /// Number of point experts.
 pub(crate) const EXPERTS: usize = 8;

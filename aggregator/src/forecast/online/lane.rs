@@ -4,12 +4,11 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::calendar::Calendar;
 use super::experts::{self, EXPERTS, Smoothers, Weights};
 use super::histogram::DecayedHistogram;
 use super::least_squares::{ForgettingRidge, dot};
-use super::rows::{self, LINEAR, LINEAR_WITHOUT_SEASONS, Scanner};
 use super::spread::{INPUTS, Spread};
+use crate::features::{self, Calendar, LINEAR, LINEAR_WITHOUT_SEASONS, Scanner};
 use crate::forecast::tail::EXCEEDANCE;
 
 /// Weight of the shape that errors are expected to have before any was seen.
@@ -135,7 +134,7 @@ impl Lane {
         let Now { values, at, index, calendar, .. } = *now;
         let base = now.scanner.base(at);
         let mut row = now.lags;
-        rows::seasons(values, at, self.ahead, calendar, &mut row);
+        features::seasons(values, at, self.ahead, calendar, &mut row);
         let linear = [base + dot(&self.plain, &row), base + self.ridge.predict(&row)];
         let all =
             experts::forecasts(values, at, self.ahead, calendar, now.smoothers, base, linear);

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::calendar::Calendar;
 use super::least_squares::ForgettingRidge;
+use crate::features::Calendar;
 
 /// Decays of the moving means of absolute errors.
 const DECAYS: [f64; 4] = [0.2, 0.05, 0.01, 0.0008];

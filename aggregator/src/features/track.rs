@@ -13,7 +13,7 @@ const OFFSET_SLACK: f64 = 1.5;
 
 /// `x = ln(rate + offset)` per step, newest last. A gap carries the value before it and is marked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Track {
+pub struct Track {
     capacity: usize,
     step_seconds: f64,
     /// Number of the oldest step held.
@@ -27,7 +27,7 @@ pub(crate) struct Track {
 
 impl Track {
     /// Keeps at least the newest `capacity` steps of `step_seconds`.
-    pub(crate) fn new(capacity: usize, step_seconds: f64) -> Self {
+    pub fn new(capacity: usize, step_seconds: f64) -> Self {
         Self {
             capacity: capacity.max(8),
             step_seconds,
@@ -40,55 +40,55 @@ impl Track {
     }
 
     /// Steps held.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.x.len()
     }
 
     /// Number of the oldest step held.
-    pub(crate) fn first(&self) -> u64 {
+    pub fn first(&self) -> u64 {
         self.first
     }
 
     /// Number of the newest step; `None` while empty.
-    pub(crate) fn last(&self) -> Option<u64> {
+    pub fn last(&self) -> Option<u64> {
         (!self.x.is_empty()).then(|| self.first + self.x.len() as u64 - 1)
     }
 
     /// All values, oldest first.
-    pub(crate) fn values(&self) -> &[f32] {
+    pub fn values(&self) -> &[f32] {
         &self.x
     }
 
     /// Added to rates before the logarithm, in requests per second.
-    pub(crate) fn offset(&self) -> f64 {
+    pub fn offset(&self) -> f64 {
         self.offset
     }
 
     /// The highest rate ever seen, in requests per second.
-    pub(crate) fn highest(&self) -> f64 {
+    pub fn highest(&self) -> f64 {
         self.highest
     }
 
     /// Rate of a value on the grid, in requests per second.
-    pub(crate) fn rate(&self, x: f64) -> f64 {
+    pub fn rate(&self, x: f64) -> f64 {
         (x.exp() - self.offset).max(0.0)
     }
 
     /// The measured rate of a step; `None` for a gap or outside.
-    pub(crate) fn measured(&self, index: u64) -> Option<f64> {
+    pub fn measured(&self, index: u64) -> Option<f64> {
         let at = usize::try_from(index.checked_sub(self.first)?).ok()?;
         let x = *self.x.get(at)?;
         (!self.is_gap(index)).then(|| self.rate(f64::from(x)))
     }
 
     /// Whether a step was not measured.
-    pub(crate) fn is_gap(&self, index: u64) -> bool {
+    pub fn is_gap(&self, index: u64) -> bool {
         let after = self.gaps.partition_point(|(from, _)| *from <= index);
         after.checked_sub(1).and_then(|at| self.gaps.get(at)).is_some_and(|(_, to)| index < *to)
     }
 
     /// Adds the step after the newest: its rate, or `None` for a gap.
-    pub(crate) fn push(&mut self, index: u64, rate: Option<f64>) {
+    pub fn push(&mut self, index: u64, rate: Option<f64>) {
         let rate = rate.filter(|rate| (0.0..=1e12).contains(rate));
         if self.x.is_empty() {
             self.first = index;
