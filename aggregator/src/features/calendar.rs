@@ -20,6 +20,11 @@ impl Calendar {
         (self.day / 24).max(1)
     }
 
+    /// Steps to both sides over which a past day is smoothed: a minute, at least one step.
+    pub(crate) fn smoothing(self) -> usize {
+        (self.hour() / 60).max(1)
+    }
+
     /// Steps of a week.
     pub(crate) fn week(self) -> usize {
         self.day * 7

@@ -6,8 +6,6 @@ use super::calendar::Calendar;
 const WINDOWS: [usize; 7] = [4, 8, 16, 32, 64, 128, 240];
 /// Decay of the moving means of absolute changes.
 const CHANGE_DECAYS: [f64; 4] = [0.3, 0.15, 0.05, 0.01];
-/// Steps to both sides over which a past day is smoothed.
-const SMOOTHING: usize = 4;
 /// Least absolute change on the log scale that counts.
 const LEAST_CHANGE: f64 = 1e-4;
 
@@ -107,6 +105,7 @@ impl Scanner {
     ) {
         let Origin { calendar, index, ahead } = *origin;
         let (base, level) = (self.base(at), self.level(at));
+        let smoothing = calendar.smoothing();
         let target = index + ahead as u64;
         row.clear();
         let mut push = |value: f64| row.push(narrow(value));
@@ -124,16 +123,16 @@ impl Scanner {
                 continue;
             };
             push(value(values, then).map_or(f64::NAN, |x| x - level));
-            let to = (then + SMOOTHING + 1).min(at + 1);
-            push(highest(values, then.saturating_sub(SMOOTHING), to) - level);
+            let to = (then + smoothing + 1).min(at + 1);
+            push(highest(values, then.saturating_sub(smoothing), to) - level);
         }
         let day_before = (at + ahead)
             .checked_sub(calendar.day)
-            .filter(|then| then + 2 * SMOOTHING <= at);
+            .filter(|then| then + 2 * smoothing <= at);
         push(day_before.map_or(f64::NAN, |then| {
-            highest(values, then, then + 2 * SMOOTHING) - level
+            highest(values, then, then + 2 * smoothing) - level
         }));
-        push(day_before.and_then(|then| smoothed(values, then)).map_or(f64::NAN, |x| x - level));
+        push(day_before.and_then(|then| smoothed(values, then, smoothing)).map_or(f64::NAN, |x| x - level));
         debug_assert_eq!(row.len(), BOOSTED);
     }
 }
@@ -159,21 +158,28 @@ pub(crate) fn seasons(
     row: &mut [f64; LINEAR],
 ) {
     for (cell, days) in row.iter_mut().skip(LINEAR_WITHOUT_SEASONS).zip([1, 2, 7]) {
-        *cell = increment(values, at, ahead, calendar.day * days).unwrap_or(0.0);
+        *cell = increment(values, at, ahead, calendar, days).unwrap_or(0.0);
     }
 }
 
-/// Change over `ahead` steps, `lag` steps before `at`.
-pub(crate) fn increment(values: &[f32], at: usize, ahead: usize, lag: usize) -> Option<f64> {
+/// Change over `ahead` steps, so many days before `at`.
+pub(crate) fn increment(
+    values: &[f32],
+    at: usize,
+    ahead: usize,
+    calendar: Calendar,
+    days: usize,
+) -> Option<f64> {
+    let (lag, smoothing) = (calendar.day * days, calendar.smoothing());
     // The smoothing must not reach past the origin, which matters for very short days only.
-    let then = at.checked_sub(lag).filter(|_| ahead + SMOOTHING <= lag)?;
-    Some(smoothed(values, then + ahead)? - smoothed(values, then)?)
+    let then = at.checked_sub(lag).filter(|_| ahead + smoothing <= lag)?;
+    Some(smoothed(values, then + ahead, smoothing)? - smoothed(values, then, smoothing)?)
 }
 
-/// Mean of up to four steps before and after a position, as far as known.
-fn smoothed(values: &[f32], at: usize) -> Option<f64> {
-    let to = (at + SMOOTHING + 1).min(values.len());
-    let slice = values.get(at.saturating_sub(SMOOTHING)..to).filter(|slice| !slice.is_empty())?;
+/// Mean of the steps around a position, as far as known.
+fn smoothed(values: &[f32], at: usize, smoothing: usize) -> Option<f64> {
+    let to = (at + smoothing + 1).min(values.len());
+    let slice = values.get(at.saturating_sub(smoothing)..to).filter(|slice| !slice.is_empty())?;
     Some(f64::from(slice.iter().sum::<f32>()) / slice.len() as f64)
 }
 

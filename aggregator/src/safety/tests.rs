@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::config::Config;
+use crate::config::{Config, ScaleIn};
 use crate::units::{Ratio, Rps};
 
 fn config(more: &str) -> WorkloadConfig {
@@ -18,8 +18,13 @@ workloads:
     actuator: none
 {more}"
     );
+    let text = if more.contains("behavior") { text } else { text + FAST_DOWN };
     Config::from_yaml(&text).unwrap().workloads.remove(0)
 }
+
+/// As fast down as autoscaling/v2, so that a test reaches the end in one step.
+const FAST_DOWN: &str = "    behavior: { scale_down: { policies: [{ type: percent, value: 100, period: 15s }] } }
+";
 
 /// Damping switched off, so that a test sees one guard at a time.
 const UNDAMPED: &str = "    behavior:
@@ -43,7 +48,15 @@ fn fresh(now: Timestamp, current: u32) -> Observation {
 }
 
 fn asks(reactive: Option<u32>, predictive: Option<u32>) -> Proposal {
-    Proposal { signals: vec![], reactive, predictive, burst: None, forecast: None }
+    Proposal {
+        signals: vec![],
+        reactive,
+        predictive,
+        burst: None,
+        forecast: None,
+        scale_in: ScaleIn::Observed,
+        missed: None,
+    }
 }
 
 /// A safety that has seen nothing but good data for longer than any window.

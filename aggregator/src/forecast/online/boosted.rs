@@ -223,11 +223,6 @@ impl Record {
         let ramp = (self.seen / (day as f64 / 4.0)).min(1.0);
         ramp / (1.0 + (RATE * self.behind - HEAD_START).exp())
     }
-
-    /// Weighs what was learned so far less, after a change of the load's nature.
-    pub(crate) fn fade(&mut self, share: f64) {
-        self.scores.fade(share);
-    }
 }
 
 /// Normal score of a value between learned quantiles: piecewise linear, mirrored below the median.

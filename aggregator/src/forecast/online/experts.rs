@@ -96,7 +96,7 @@ fn line(values: &[f32], at: usize, ahead: usize) -> Option<f64> {
 fn profile(values: &[f32], at: usize, ahead: usize, calendar: Calendar, base: f64) -> Option<f64> {
     let (mut sum, mut total) = (0.0, 0.0);
     for (days, weight) in [(1, 0.5), (2, 0.3), (7, 0.2)] {
-        let Some(change) = increment(values, at, ahead, calendar.day * days) else { continue };
+        let Some(change) = increment(values, at, ahead, calendar, days) else { continue };
         sum += weight * change;
         total += weight;
     }
@@ -139,10 +139,5 @@ impl Weights {
         for weight in &mut self.weights {
             *weight = (1.0 - SHARE) * *weight / total + SHARE / EXPERTS as f64;
         }
-    }
-
-    /// The weights, in the order of [`forecasts`].
-    pub(crate) const fn shares(&self) -> &[f64; EXPERTS] {
-        &self.weights
     }
 }

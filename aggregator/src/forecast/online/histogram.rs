@@ -72,11 +72,6 @@ impl DecayedHistogram {
         }
     }
 
-    /// Makes everything counted so far weigh `share` of what it did.
-    pub(crate) fn fade(&mut self, share: f64) {
-        self.weight /= share.clamp(1e-3, 1.0);
-    }
-
     /// Scores exceeded with the given probabilities (descending), into `out`.
     pub(crate) fn tails(&self, exceedance: &[f64], out: &mut [f64]) {
         let mut above = 0.0;

@@ -94,11 +94,6 @@ impl Lane {
         self.ridge.weights()
     }
 
-    /// Weights of the experts.
-    pub(crate) const fn shares(&self) -> &[f64; EXPERTS] {
-        self.weights.shares()
-    }
-
     /// Compares the newest step with what was said of it; gives the forecast's error in scales.
     pub(crate) fn learn(&mut self, calendar: Calendar, index: u64, x: Option<f64>) {
         while let Some(said) = self.said.front() {
