@@ -175,6 +175,20 @@ impl Autoscaler {
         self.decide(now, observation, fault)
     }
 
+    /// Learns a rate that was measured over an interval, and forecasts: what
+    /// [`Autoscaler::step`] does before it decides.
+    pub fn learn_rate(&mut self, from: Timestamp, to: Timestamp, rate: Option<Rps>) {
+        if let Some(rate) = rate {
+            self.forecaster.observe(from, to, rate);
+        }
+        _ = self.update_curve();
+    }
+
+    /// The price of risk at the moment, in replicas for a replica's worth of load at risk.
+    pub fn risk_price(&self) -> f64 {
+        self.policy.risk_price()
+    }
+
     /// Decides as [`Autoscaler::step`] does, with the forecast that another autoscaler made of the
     /// same load: many policies are compared on one forecast.
     pub fn step_with(

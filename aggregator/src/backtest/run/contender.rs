@@ -1,0 +1,286 @@
+//! Whoever decides in a backtest: Foresail at a price of risk, or a peer at a target.
+
+use thiserror::Error;
+
+use super::Stopwatch;
+use crate::autoscaler::Autoscaler;
+use crate::backtest::oracle::Plan;
+use crate::backtest::peers::{Peer, PeerKind, PeerView};
+use crate::backtest::report::Run;
+use crate::backtest::score::Scorer;
+use crate::config::{Mode, Profile, ScaleIn, WorkloadConfig};
+use crate::forecast::Curve;
+use crate::simulate::{Cluster, Scenario, World};
+use crate::units::{Ratio, Rps, Timestamp};
+
+/// Prices of risk that Foresail is swept over.
+const PRICES: [f64; 18] = [
+    2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 22.0, 30.0, 45.0, 65.0, 100.0, 150.0, 250.0, 400.0, 700.0,
+    1_200.0, 2_500.0,
+];
+/// Upper bound on replicas in a replay, as a multiple of the mean.
+const MAX_FACTOR: f64 = 200.0;
+
+/// A policy by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// Foresail with the configuration's profile, promoted for scale-in.
+    Foresail,
+    /// The same with the responsive profile.
+    Responsive,
+    /// The same with the calm profile.
+    Calm,
+    /// Foresail before promotion: the forecast only raises above observed demand.
+    Observed,
+    /// Another autoscaler.
+    Peer(PeerKind),
+}
+
+/// No policy has this name.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("no policy is called {name}; known are {}", Choice::all().map(Choice::name).collect::<Vec<_>>().join(", "))]
+pub struct UnknownPolicy {
+    /// As given.
+    pub name: String,
+}
+
+impl Choice {
+    /// All policies.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let own = [Self::Foresail, Self::Responsive, Self::Calm, Self::Observed];
+        own.into_iter().chain(PeerKind::ALL.into_iter().map(Self::Peer))
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Foresail => "foresail",
+            Self::Responsive => "foresail-responsive",
+            Self::Calm => "foresail-calm",
+            Self::Observed => "foresail-observed",
+            Self::Peer(kind) => kind.name(),
+        }
+    }
+
+    /// The policy of a name.
+    ///
+    /// # Errors
+    /// [`UnknownPolicy`], which names all.
+    pub fn parse(name: &str) -> Result<Self, UnknownPolicy> {
+        let found = Self::all().find(|choice| choice.name() == name);
+        found.ok_or_else(|| UnknownPolicy { name: name.to_owned() })
+    }
+
+    /// Its contenders: the default, and with `sweep` one for every other knob.
+    pub(super) fn contenders(
+        self,
+        config: &WorkloadConfig,
+        scenario: &Scenario,
+        world: &World,
+        sweep: bool,
+        plan: &Plan,
+    ) -> Vec<Contender> {
+        let make = |knob: Option<f64>| Contender::new(self, knob, config, scenario, world, plan);
+        let mut all = vec![make(None)];
+        if sweep {
+            let knobs = match self {
+                Self::Peer(kind) => kind.knobs(),
+                _ => PRICES.to_vec(),
+            };
+            let default = all.first().map_or(f64::NAN, |contender| contender.knob);
+            let others = knobs.into_iter().filter(|knob| (knob - default).abs() > 1e-9);
+            all.extend(others.map(|knob| make(Some(knob))));
+        }
+        all
+    }
+}
+
+/// Foresail's configuration for a world: the scenario's objective, times and capacity.
+pub(super) fn for_world(
+    config: &WorkloadConfig,
+    scenario: &Scenario,
+    world: &World,
+) -> WorkloadConfig {
+    let mut config = config.clone();
+    config.mode = Mode::Active;
+    config.min_replicas = 1;
+    config.max_replicas = max_replicas(scenario);
+    config.objective.latency = scenario.objective_latency;
+    config.objective.quantile = Ratio::new(scenario.objective_quantile).unwrap_or(Ratio::ONE);
+    config.objective.budget = Ratio::new(scenario.budget).unwrap_or_default();
+    config.startup_time = scenario.startup;
+    config.decision_interval = scenario.decision_interval;
+    config.forecast.step = scenario.decision_interval;
+    config.target_rps_per_replica = Rps::new(world.capacity_rps).unwrap_or_default();
+    config
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to a range that fits"
+)]
+fn max_replicas(scenario: &Scenario) -> u32 {
+    (scenario.mean_replicas * MAX_FACTOR).clamp(100.0, 100_000.0) as u32
+}
+
+/// Lets the one forecast learn the step's load, and gives it.
+pub(super) fn learn(
+    leader: &mut Autoscaler,
+    world: &World,
+    at: usize,
+    now: Timestamp,
+) -> Option<Curve> {
+    let rate = world.grid.rates.get(at).copied().flatten();
+    leader.learn_rate(now - world.grid.step, now, rate.and_then(|rate| Rps::new(rate).ok()));
+    leader.forecast().cloned()
+}
+
+/// What every contender of a step looks at.
+pub(super) struct Step<'a> {
+    pub(super) world: &'a World,
+    pub(super) at: usize,
+    pub(super) now: Timestamp,
+    pub(super) curve: Option<&'a Curve>,
+    pub(super) forecast_micros: f64,
+}
+
+/// Who decides.
+enum Policy {
+    Foresail(Box<Autoscaler>),
+    Peer(Box<dyn Peer>),
+}
+
+/// One policy at one knob with its own replicas.
+pub(super) struct Contender {
+    name: &'static str,
+    knob: f64,
+    is_default: bool,
+    policy: Policy,
+    cluster: Cluster,
+    scenario: Scenario,
+    scorer: Scorer,
+    /// Times of decisions, in µs; of the default only.
+    times: Vec<f32>,
+}
+
+impl Contender {
+    fn new(
+        choice: Choice,
+        knob: Option<f64>,
+        config: &WorkloadConfig,
+        scenario: &Scenario,
+        world: &World,
+        plan: &Plan,
+    ) -> Self {
+        let start = Timestamp::of_step(world.grid.first_index, world.grid.step);
+        let (policy, value) = match choice {
+            Choice::Peer(kind) => {
+                let value = knob.unwrap_or_else(|| kind.default_knob());
+                let day = (86_400.0 / world.grid.step.as_secs_f64()).round().max(1.0);
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "at most 86,400 steps of a second"
+                )]
+                (Policy::Peer(kind.build(value, day as usize)), value)
+            }
+            own => {
+                let mut config = config.clone();
+                config.scale_in = ScaleIn::Forecast;
+                match own {
+                    Choice::Responsive => config.profile = Profile::Responsive,
+                    Choice::Calm => config.profile = Profile::Calm,
+                    Choice::Observed => config.scale_in = ScaleIn::Observed,
+                    Choice::Foresail | Choice::Peer(_) => {}
+                }
+                let mut autoscaler = Autoscaler::new(&config, start);
+                if let Some(price) = knob {
+                    autoscaler = autoscaler.with_price(price);
+                }
+                (Policy::Foresail(Box::new(autoscaler)), knob.unwrap_or(0.0))
+            }
+        };
+        let first = world.required(0);
+        Self {
+            name: choice.name(),
+            knob: value,
+            is_default: knob.is_none(),
+            policy,
+            cluster: Cluster::new(world, scenario, first + first / 4 + 1),
+            scenario: scenario.clone(),
+            scorer: Scorer::new(world.grid.step, plan.pod_steps),
+            times: Vec::new(),
+        }
+    }
+
+    pub(super) const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub(super) const fn is_default(&self) -> bool {
+        self.is_default
+    }
+
+    /// Serves a step, then decides on it. Gives the replicas that the step was billed.
+    pub(super) fn step(&mut self, step: &Step<'_>, watch: &dyn Stopwatch) -> u32 {
+        let outcome = self.cluster.step(step.world, step.at);
+        let before = self.cluster.replicas();
+        let start = self.is_default.then(|| watch.micros());
+        let desired = match &mut self.policy {
+            Policy::Foresail(autoscaler) => {
+                let observation =
+                    self.cluster.observation(step.world, step.at, &outcome, step.now);
+                autoscaler.step_with(step.now, &observation, step.curve).decision.desired_replicas
+            }
+            Policy::Peer(peer) => peer.desired(&PeerView {
+                now: step.now,
+                step: step.world.grid.step,
+                rps: step.world.grid.rates.get(step.at).copied().flatten(),
+                cpu_utilisation: Some(outcome.utilisation),
+                ready: self.cluster.ready(),
+                replicas: before,
+                capacity_rps: step.world.capacity_rps,
+                startup: self.scenario.startup,
+                min: 1,
+                max: max_replicas(&self.scenario),
+            }),
+        };
+        if let Some(start) = start {
+            let own = matches!(self.policy, Policy::Foresail(_));
+            let forecast = if own { step.forecast_micros } else { 0.0 };
+            #[expect(clippy::cast_possible_truncation, reason = "a time in µs needs few digits")]
+            self.times.push((watch.micros() - start + forecast) as f32);
+        }
+        self.cluster.order(desired);
+        if step.at >= step.world.warm_up_steps {
+            let change = i64::from(self.cluster.replicas()) - i64::from(before);
+            self.scorer.add(&outcome, change);
+        }
+        outcome.replicas
+    }
+
+    pub(super) fn finish(mut self) -> Run {
+        self.times.sort_by(f32::total_cmp);
+        let quantile = |share: f64| {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a share of the length"
+            )]
+            let at = (self.times.len() as f64 * share) as usize;
+            self.times.get(at).copied().map(f64::from)
+        };
+        let knob = match &self.policy {
+            Policy::Foresail(autoscaler) if self.is_default => autoscaler.risk_price(),
+            _ => self.knob,
+        };
+        Run {
+            knob,
+            is_default: self.is_default,
+            decision_p50_us: quantile(0.5),
+            decision_p99_us: quantile(0.99),
+            score: self.scorer.finish(),
+        }
+    }
+}
