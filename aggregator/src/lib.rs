@@ -5,6 +5,7 @@
 
 // Core: pure. No clock, no I/O, no randomness of its own.
 pub mod units;
+pub mod queueing;
 pub mod journal;
 pub mod config;
 pub mod telemetry;
@@ -14,6 +15,10 @@ pub mod policy;
 pub mod safety;
 pub mod autoscaler;
 
+// Offline: the same decisions on recorded or invented load.
+pub mod simulate;
+pub mod backtest;
+
 // Shell: sockets, clock, disk.
 pub mod clock;
 pub mod store;
@@ -22,3 +27,4 @@ pub mod sources;
 pub mod actuate;
 pub mod api;
 pub mod serve;
+pub mod commands;

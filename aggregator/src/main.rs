@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use foresail_aggregator::commands::{backtest, decide};
 use foresail_aggregator::config::{Config, ConfigError};
 use foresail_aggregator::serve;
 use tokio::net::TcpListener;
@@ -34,18 +35,53 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Reads observations, one JSON object a line, and answers each with a decision.
+    Decide {
+        /// The YAML file of `serve`; its first workload's settings are used.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+    /// Replays recorded load through Foresail, other autoscalers and a clairvoyant oracle.
+    Backtest(backtest::Arguments),
 }
 
 fn main() -> ExitCode {
-    let Command::Serve { config, check } = Arguments::parse().command;
-    match serve_or_check(&config, check) {
+    let result = match Arguments::parse().command {
+        Command::Serve { config, check } => serve_or_check(&config, check),
+        Command::Decide { config } => decide(config.as_deref()),
+        Command::Backtest(arguments) => {
+            backtest::run(&arguments, std::io::stdout().lock()).map_err(|error| {
+                if error.downcast_ref::<std::io::Error>().is_none() { error.context(BadInput) } else { error }
+            })
+        }
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "foresail: {error:#}");
-            let is_config = error.downcast_ref::<ConfigError>().is_some();
+            let is_config = error.downcast_ref::<ConfigError>().is_some()
+                || error.downcast_ref::<BadInput>().is_some();
             if is_config { ExitCode::from(BAD_CONFIG) } else { ExitCode::FAILURE }
         }
     }
+}
+
+/// Marks an error of the user's input.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing was replayed")]
+struct BadInput;
+
+fn decide(path: Option<&Path>) -> anyhow::Result<()> {
+    let text = match path {
+        None => decide::DEFAULT_CONFIG.to_owned(),
+        Some(path) => std::fs::read_to_string(path)
+            .with_context(|| format!("the configuration {} cannot be read", path.display()))?,
+    };
+    let config = Config::from_yaml(&text)?;
+    let workload = config.workloads.into_iter().next();
+    let workload = workload.context("the configuration has no workload; add one")?;
+    decide::run(workload, std::io::stdin().lock(), std::io::stdout().lock())?;
+    Ok(())
 }
 
 fn serve_or_check(path: &Path, check: bool) -> anyhow::Result<()> {

@@ -8,7 +8,7 @@ mod contender;
 use thiserror::Error;
 
 use super::oracle::oracle;
-use super::report::{CostAt, LEVELS, PolicyReport, Replicas, Timeline, TraceReport, cost_at};
+use super::report::{CostAt, LEVELS, PolicyReport, Replicas, Run, Timeline, TraceReport, cost_at};
 use super::trace::Trace;
 use crate::autoscaler::Autoscaler;
 use crate::config::WorkloadConfig;
@@ -129,12 +129,16 @@ fn by_policy(contenders: Vec<Contender>) -> Vec<PolicyReport> {
     for report in &mut reports {
         report.runs.sort_by(|a, b| a.knob.total_cmp(&b.knob));
         let swept = report.runs.len() > 1;
+        // Foresail's own default has no knob: it is a point beside the curve.
+        let steers = report.policy.starts_with("foresail");
+        let knobs: Vec<Run> =
+            report.runs.iter().filter(|run| !(steers && run.is_default)).cloned().collect();
         report.cost_at = LEVELS
             .iter()
             .filter(|_| swept)
             .map(|level| CostAt {
                 violation: *level,
-                cost_over_oracle: cost_at(&report.runs, *level),
+                cost_over_oracle: cost_at(&knobs, *level),
             })
             .collect();
     }

@@ -100,15 +100,14 @@ impl<'a> Grower<'a> {
                     self.features.push(feature);
                 }
             }
-            if !self.grow_tree(&mut sample) {
-                break;
-            }
+            // A tree that splits nothing may only have drawn the wrong features.
+            self.grow_tree(&mut sample);
         }
         self.forest
     }
 
-    /// Adds one tree; `false` when nothing is left to split.
-    fn grow_tree(&mut self, sample: &mut [u32]) -> bool {
+    /// Adds one tree, if there is something to split.
+    fn grow_tree(&mut self, sample: &mut [u32]) {
         let tree = Tree {
             nodes: u32::try_from(self.forest.nodes.len()).unwrap_or(u32::MAX),
             leaves: u32::try_from(self.forest.leaves.len()).unwrap_or(u32::MAX),
@@ -123,12 +122,10 @@ impl<'a> Grower<'a> {
             let right = self.split(&mut leaves[best], sample, tree);
             leaves.push(right);
         }
-        let has_split = leaves.len() > 1;
-        if has_split {
+        if leaves.len() > 1 {
             self.finish(&leaves, sample, tree);
         }
         self.free.extend(leaves.into_iter().map(|leaf| leaf.histogram));
-        has_split
     }
 
     fn root(&mut self, sample: &[u32]) -> Leaf {

@@ -2,11 +2,13 @@ use super::*;
 
 /// Numbers in 0..1, always the same.
 fn uniform(count: usize, seed: u64) -> Vec<f32> {
-    let mut state = seed;
-    (0..count)
-        .map(|_| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 40) as f32 / (1_u64 << 24) as f32
+    // SplitMix64 (Steele, Lea and Flood 2014): neighbouring seeds give unrelated numbers.
+    (0..count as u64)
+        .map(|i| {
+            let mut z = (seed << 32).wrapping_add(i).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            ((z ^ (z >> 31)) >> 40) as f32 / (1_u64 << 24) as f32
         })
         .collect()
 }

@@ -1,0 +1,8 @@
+//! Recorded load replayed through the real decisions, through the peers, and against the oracle.
+
+pub mod oracle;
+pub mod peers;
+pub mod report;
+pub mod run;
+pub mod score;
+pub mod trace;

@@ -1,0 +1,221 @@
+//! A simulated service: replicas that take time to start, a queue that fills, what telemetry shows.
+//!
+//! Requests are a fluid; latency within a step follows from the closed form of the queue at the
+//! step's utilisation. The assumptions are in `docs/simulator.md`.
+
+mod cluster;
+mod latency;
+
+use std::time::Duration;
+
+use crate::queueing::safe_utilisation;
+
+pub use cluster::{Cluster, Outcome};
+use latency::LatencyTable;
+
+/// The service and the world around it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scenario {
+    /// From ordering a replica to its serving.
+    pub startup: Duration,
+    /// Spread of the start-up time: standard deviation of its logarithm; 0 for none.
+    pub startup_jitter: f64,
+    /// Replicas that the load requires on average: capacity is scaled to it.
+    pub mean_replicas: f64,
+    /// Requests that a replica works on at once.
+    pub workers: u32,
+    /// Mean time of one request without waiting; exponentially distributed.
+    pub mean_service: Duration,
+    /// Share of requests that must be within the latency.
+    pub objective_quantile: f64,
+    /// That latency.
+    pub objective_latency: Duration,
+    /// Share of requests that may be served while the objective is missed.
+    pub budget: f64,
+    /// Time between decisions, and length of a step.
+    pub decision_interval: Duration,
+    /// Share of the steps whose telemetry is lost.
+    pub telemetry_loss: f64,
+    /// Failures of a replica an hour.
+    pub crashes_per_hour: f64,
+    /// Where chance begins.
+    pub seed: u64,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self {
+            startup: Duration::from_mins(1),
+            startup_jitter: 0.0,
+            mean_replicas: 12.0,
+            workers: 4,
+            mean_service: Duration::from_millis(50),
+            objective_quantile: 0.99,
+            objective_latency: Duration::from_millis(350),
+            budget: 0.01,
+            decision_interval: Duration::from_secs(15),
+            telemetry_loss: 0.0,
+            crashes_per_hour: 0.0,
+            seed: 1,
+        }
+    }
+}
+
+impl Scenario {
+    /// Steps between an order and the first step that is served.
+    pub fn delay_steps(&self) -> usize {
+        let steps = self.startup.as_nanos().div_ceil(self.decision_interval.as_nanos().max(1));
+        usize::try_from(steps).unwrap_or(usize::MAX)
+    }
+
+    /// The highest utilisation at which the objective holds.
+    pub fn safe_utilisation(&self) -> f64 {
+        safe_utilisation(
+            self.workers,
+            self.mean_service.as_secs_f64(),
+            self.objective_quantile,
+            self.objective_latency.as_secs_f64(),
+        )
+    }
+}
+
+/// Load on a regular grid.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grid {
+    /// Number of the first step since 1970.
+    pub first_index: u64,
+    /// Length of a step.
+    pub step: Duration,
+    /// Mean rate of each step in requests per second; `None` where it is not known.
+    pub rates: Vec<Option<f64>>,
+}
+
+/// A load, and how large a replica is against it.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// The load as recorded.
+    pub grid: Grid,
+    /// The load that comes: gaps carry the value before them.
+    pub filled: Vec<f64>,
+    /// Highest rate per replica at which the objective holds, in requests per second.
+    pub capacity_rps: f64,
+    /// Steps at the beginning that are not scored.
+    pub warm_up_steps: usize,
+    safe_utilisation: f64,
+    latency: LatencyTable,
+}
+
+impl World {
+    /// Scales a replica's capacity so that the scored part requires the scenario's mean.
+    pub fn new(grid: Grid, scenario: &Scenario) -> Self {
+        let mut filled = Vec::with_capacity(grid.rates.len());
+        let mut last = grid.rates.iter().flatten().copied().next().unwrap_or(0.0);
+        for rate in &grid.rates {
+            last = rate.unwrap_or(last);
+            filled.push(last);
+        }
+        let warm_up_steps = warm_up(filled.len(), grid.step);
+        let scored = filled.get(warm_up_steps..).unwrap_or_default();
+        let latency = LatencyTable::new(scenario);
+        Self {
+            capacity_rps: capacity(scored, scenario.mean_replicas),
+            safe_utilisation: scenario.safe_utilisation(),
+            grid,
+            filled,
+            warm_up_steps,
+            latency,
+        }
+    }
+
+    /// Replicas that a step requires, at least 1.
+    pub fn required(&self, at: usize) -> u32 {
+        replicas_for(self.filled.get(at).copied().unwrap_or(0.0), self.capacity_rps)
+    }
+}
+
+/// Days that policies may learn from before they are scored.
+fn warm_up(steps: usize, step: Duration) -> usize {
+    let day = 86_400.0 / step.as_secs_f64();
+    let days = steps as f64 / day;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a few days in steps"
+    )]
+    let whole = |days: f64| (days * day) as usize;
+    if days >= 6.9 {
+        whole(3.0)
+    } else if days >= 3.9 {
+        whole(2.0)
+    } else {
+        (steps / 10).min(20)
+    }
+}
+
+/// The rate per replica at which the mean of the required replicas is `mean`.
+fn capacity(rates: &[f64], mean: f64) -> f64 {
+    let highest = rates.iter().copied().fold(0.0, f64::max).max(1e-6);
+    let (mut low, mut high) = (highest * 1e-6, highest);
+    for _ in 0..60 {
+        let middle = (low * high).sqrt();
+        let sum: f64 = rates.iter().map(|rate| f64::from(replicas_for(*rate, middle))).sum();
+        if sum / rates.len().max(1) as f64 > mean {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    (low * high).sqrt()
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to the type's range"
+)]
+fn replicas_for(rate: f64, capacity: f64) -> u32 {
+    (rate / capacity - 1e-9).ceil().clamp(1.0, 4e9) as u32
+}
+
+/// Numbers by chance that are the same for a seed: SplitMix64 (Steele, Lea and Flood 2014).
+#[derive(Clone, Debug)]
+pub(crate) struct Chance(u64);
+
+impl Chance {
+    pub(crate) const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// In 0..1.
+    pub(crate) fn uniform(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// Standard normal, by the method of Box and Muller.
+    pub(crate) fn normal(&mut self) -> f64 {
+        let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
+        radius * (std::f64::consts::TAU * self.uniform()).cos()
+    }
+
+    /// A count with this mean: exact below 30 (Knuth's product of uniforms), a rounded normal
+    /// above, whose skew is below a fifth there.
+    pub(crate) fn poisson(&mut self, mean: f64) -> f64 {
+        if mean >= 30.0 {
+            return (mean + mean.sqrt() * self.normal()).round().max(0.0);
+        }
+        let limit = (-mean).exp();
+        let (mut count, mut product) = (0.0, self.uniform());
+        while product > limit {
+            count += 1.0;
+            product *= self.uniform();
+        }
+        count
+    }
+}
+
+#[cfg(test)]
+mod tests;
