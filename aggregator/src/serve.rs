@@ -23,7 +23,7 @@ use crate::autoscaler::{Autoscaler, Snapshot};
 use crate::forecast::Load;
 use crate::clock;
 use crate::config::{Config, WorkloadConfig};
-use crate::ingest::{self, Engine, IngestThread, Restored};
+use crate::ingest::{self, Engine, IngestThread};
 use crate::sources;
 use crate::store::{Store, StoreError, from_bytes};
 use crate::units::{Timestamp, WorkloadKey};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{ApiError, Shared, find};
 use crate::store::DECISIONS_KEPT;
@@ -36,7 +36,6 @@ struct ForecastView {
     model: Option<String>,
     issued_at: Option<f64>,
     points: Vec<PointView>,
-    scores: Map<String, Value>,
 }
 
 #[derive(Serialize)]
@@ -45,6 +44,9 @@ struct PointView {
     point: f64,
     lower: f64,
     upper: f64,
+    p99: f64,
+    /// Share of the boosted trees in it, 0 to 1.
+    boosted_share: f64,
 }
 
 /// `GET …/forecast`; without a forecast `model` is null and there are no points.
@@ -57,7 +59,7 @@ pub(super) async fn forecast(
     let curve = control.and_then(|control| control.status().forecast);
     Ok(Json(match curve {
         None => {
-            ForecastView { model: None, issued_at: None, points: Vec::new(), scores: Map::new() }
+            ForecastView { model: None, issued_at: None, points: Vec::new() }
         }
         Some(curve) => ForecastView {
             issued_at: Some(curve.issued_at.as_secs_f64()),
@@ -69,9 +71,10 @@ pub(super) async fn forecast(
                     point: point.point.get(),
                     lower: point.lower.get(),
                     upper: point.upper.get(),
+                    p99: point.tail.exceeded_with(0.01),
+                    boosted_share: point.boosted_share,
                 })
                 .collect(),
-            scores: curve.scores.iter().map(|(name, loss)| (name.clone(), json!(loss))).collect(),
             model: Some(curve.model),
         },
     }))
