@@ -137,6 +137,12 @@ impl Trace {
         })
     }
 
+    /// Mean of the known rates, in requests per second.
+    pub fn mean_rate(&self) -> f64 {
+        let known = self.rates.iter().flatten().count();
+        self.rates.iter().flatten().sum::<f64>() / known.max(1) as f64
+    }
+
     /// The load in steps of another length. Finer recordings are averaged. Coarser ones are
     /// interpolated between the middles of their intervals, and then sampled as Poisson counts
     /// at their own rate, because a mean of minutes is smoother than any load is.

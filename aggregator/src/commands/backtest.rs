@@ -58,6 +58,9 @@ pub struct Arguments {
     /// Multiplies every rate, for recordings in small units.
     #[arg(long, default_value_t = 1.0)]
     scale: f64,
+    /// Scales every trace to this mean rate, for recordings in other units.
+    #[arg(long, conflicts_with = "scale")]
+    mean_rps: Option<f64>,
     /// Where chance begins.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -85,7 +88,11 @@ pub fn run(arguments: &Arguments, mut output: impl Write) -> anyhow::Result<()> 
     let mut traces = Vec::new();
     for path in &arguments.trace {
         let mut trace = read(path)?;
-        trace.rates.iter_mut().flatten().for_each(|rate| *rate *= arguments.scale);
+        let scale = arguments.mean_rps.map_or(arguments.scale, |mean| mean / trace.mean_rate());
+        if !(1e-9..=1e9).contains(&scale) {
+            bail!("{}: a scale of {scale} is not in 1e-9 to 1e9", path.display());
+        }
+        trace.rates.iter_mut().flatten().for_each(|rate| *rate *= scale);
         traces.push(trace);
     }
     let reports = replay(&traces, &scenario, &config, &selection, arguments.threads)?;
