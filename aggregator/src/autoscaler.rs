@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::WorkloadConfig;
+use crate::capacity::{CapacityLearner, Evidence, Expectation, slow_share};
+use crate::config::{CapacitySource, WorkloadConfig};
 use crate::features::Track;
 use crate::forecast::{Curve, Forecaster, Load, RefitJob, Refitted};
 use crate::journal::{Decision, GuardRecord, Observation, Signal};
@@ -37,6 +38,7 @@ pub struct Snapshot {
     observed_until: Option<Timestamp>,
     safety: Safety,
     policy: Policy,
+    capacity: CapacityLearner,
     last_decision: Option<Decision>,
 }
 
@@ -48,6 +50,8 @@ pub struct Autoscaler {
     observed_until: Option<Timestamp>,
     safety: Safety,
     policy: Policy,
+    capacity: CapacityLearner,
+    expectation: Expectation,
     forecaster: Forecaster,
     curve: Option<Curve>,
     last_decision: Option<Decision>,
@@ -62,7 +66,9 @@ impl Autoscaler {
             sequence: 0,
             observed_until: None,
             safety: Safety::new(now),
-            policy: Policy::default(),
+            policy: Policy::for_budget(config.objective.budget),
+            capacity: CapacityLearner::new(config.target_rps_per_replica),
+            expectation: Expectation::new(&config.objective),
             forecaster: Forecaster::new(config),
             curve: None,
             last_decision: None,
@@ -90,6 +96,7 @@ impl Autoscaler {
             observed_until: snapshot.observed_until,
             safety: snapshot.safety.restarted(now),
             policy: snapshot.policy,
+            capacity: snapshot.capacity,
             forecaster: match load {
                 Some(load) => forecaster.with_load(load),
                 None => forecaster,
@@ -106,6 +113,7 @@ impl Autoscaler {
             observed_until: self.observed_until,
             safety: self.safety.clone(),
             policy: self.policy.clone(),
+            capacity: self.capacity.clone(),
             last_decision: self.last_decision.clone(),
         }
     }
@@ -184,6 +192,36 @@ impl Autoscaler {
         _ = self.update_curve();
     }
 
+    /// What a ready replica is taken to serve safely.
+    pub fn safe_rps(&self) -> Rps {
+        match self.config.capacity {
+            CapacitySource::Fixed => self.config.target_rps_per_replica,
+            CapacitySource::Learned => self.capacity.safe_rps(),
+        }
+    }
+
+    /// Learns from the latency at the load since the last decision.
+    fn learn_capacity(&mut self, observation: &Observation) {
+        if self.config.capacity == CapacitySource::Fixed {
+            return;
+        }
+        let latency = self.config.objective.latency;
+        let Observation { p50_ms, p95_ms, p99_ms, .. } = *observation;
+        let slow_share = slow_share(p50_ms, p95_ms, p99_ms, latency);
+        let (Some(rps), Some(ready @ 1..), Some(slow_share)) =
+            (observation.rps, observation.ready_replicas, slow_share)
+        else {
+            return;
+        };
+        let evidence = Evidence {
+            rps_per_replica: rps.get() / f64::from(ready),
+            requests: rps.get() * self.config.decision_interval.as_secs_f64(),
+            slow_share,
+            is_saturated: false,
+        };
+        self.capacity.observe(&self.expectation, &evidence);
+    }
+
     /// The price of risk at the moment, in replicas for a replica's worth of load at risk.
     pub fn risk_price(&self) -> f64 {
         self.policy.risk_price()
@@ -207,7 +245,8 @@ impl Autoscaler {
         observation: &Observation,
         fault: Option<String>,
     ) -> Step {
-        let capacity = self.config.target_rps_per_replica;
+        self.learn_capacity(observation);
+        let capacity = self.safe_rps();
         let curve = self.curve.as_ref();
         let proposal = self.policy.propose(&self.config, now, observation, capacity, curve);
         let verdict = self.safety.judge(&self.config, now, observation, &proposal);

@@ -15,7 +15,7 @@ use thiserror::Error;
 
 pub use reader::Problem;
 pub use workload::{
-    ActuatorConfig, Behavior, BurstConfig, ForecastConfig, Mode, Objective, PolicyKind, Profile,
+    ActuatorConfig, Behavior, BurstConfig, CapacitySource, ForecastConfig, Mode, Objective, PolicyKind, Profile,
     ScaleIn, ScalingPolicy, ScalingRules, SelectPolicy, StalenessConfig, WebhookConfig, WorkloadConfig,
 };
 

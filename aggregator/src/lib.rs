@@ -9,6 +9,7 @@ pub mod queueing;
 pub mod journal;
 pub mod config;
 pub mod telemetry;
+pub mod capacity;
 pub mod features;
 pub mod forecast;
 pub mod policy;

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Objective, ScaleIn, WorkloadConfig};
 use crate::forecast::{Curve, lead_steps};
 use crate::journal::{ForecastUsed, Observation, Signal};
-use crate::units::{Rps, Timestamp};
+use crate::units::{Ratio, Rps, Timestamp};
 use priced::View;
 
 pub use priced::Priced;
@@ -65,7 +65,7 @@ impl Proposal {
 }
 
 /// What the policy remembers of a workload.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Policy {
     priced: Priced,
     /// Whether the price of risk learns.
@@ -75,7 +75,12 @@ pub struct Policy {
 impl Policy {
     /// A policy whose price of risk does not learn, for a curve of cost against risk.
     pub fn with_price(price: f64) -> Self {
-        Self { priced: Priced::with_price(RiskPrice::fixed(price)), is_fixed: true }
+        Self { priced: Priced::new(RiskPrice::fixed(price)), is_fixed: true }
+    }
+
+    /// A policy whose price of risk learns to keep a budget.
+    pub fn for_budget(budget: Ratio) -> Self {
+        Self { priced: Priced::new(RiskPrice::for_budget(budget.get())), is_fixed: false }
     }
 
     /// The price of risk.

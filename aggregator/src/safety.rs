@@ -7,7 +7,6 @@ pub(crate) mod behavior;
 mod freshness;
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,8 +19,9 @@ use freshness::{Freshness, Trust};
 
 pub use freshness::{MAX_DATA_AGE, MIN_COVERAGE};
 
-/// After a miss of the objective nothing is scaled down for so long.
-const CALM_AFTER_MISS: Duration = Duration::from_mins(2);
+/// After a miss of the objective nothing is scaled down for so many decision intervals: 2 min of
+/// the default.
+const CALM_AFTER_MISS: u32 = 8;
 
 /// A number of replicas that passed every guard. Has no public constructor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,7 +135,8 @@ impl Safety {
         if proposal.missed == Some(true) {
             self.missed_at = Some(now);
         }
-        let missed_lately = self.missed_at.is_some_and(|at| now.since(at) < CALM_AFTER_MISS);
+        let calm = config.decision_interval * CALM_AFTER_MISS;
+        let missed_lately = self.missed_at.is_some_and(|at| now.since(at) < calm);
 
         let input = Input { config, now, current, trust: &trust, in_burst, missed_lately };
         let source = if proposal.is_promoted() { Source::Promoted } else { Source::Observed };
@@ -239,7 +240,7 @@ impl Input<'_> {
         }
         if self.missed_lately && lane.replicas < current {
             lane.guard("objective_missed", current, || {
-                format!("the objective was missed in the last {CALM_AFTER_MISS:?}")
+                format!("the objective was missed in the last {CALM_AFTER_MISS} decision intervals")
             });
         }
         if self.in_burst && lane.replicas < current {

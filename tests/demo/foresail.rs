@@ -109,7 +109,12 @@ fn config(settings: Settings, mode: Mode, webhook: &str, history: &Path) -> Valu
         "objective": {
             "quantile": OBJECTIVE_QUANTILE,
             "latency": format!("{}ms", OBJECTIVE.as_millis()),
+            "budget": 1.0 - OBJECTIVE_QUANTILE,
         },
+        // The days that were recorded are the watching that a promotion asks for, and a day of a
+        // few minutes leaves no time for patience.
+        "scale_in": "forecast",
+        "profile": "responsive",
         "target_rps_per_replica": TARGET_RPS,
         "startup_time": seconds(settings.startup),
         "decision_interval": seconds(DECISION_INTERVAL),

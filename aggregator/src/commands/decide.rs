@@ -31,7 +31,8 @@ workloads:
     min_replicas: 1
     max_replicas: 1000
     objective: { quantile: 0.99, latency: 350ms, budget: 0.01 }
-    target_rps_per_replica: 64.3
+    target_rps_per_replica: 60
+    capacity: learned
     startup_time: 60s
     decision_interval: 15s
     scale_in: forecast

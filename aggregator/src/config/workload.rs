@@ -47,6 +47,16 @@ pub enum Profile {
     Calm,
 }
 
+/// Where the capacity of a replica comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CapacitySource {
+    /// `target_rps_per_replica`, as it stands. The default.
+    #[default]
+    Fixed,
+    /// Learned from latency under load, beginning with `target_rps_per_replica`.
+    Learned,
+}
+
 /// What may scale in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ScaleIn {
@@ -180,6 +190,8 @@ pub struct WorkloadConfig {
     pub objective: Objective,
     /// Highest request rate at which one ready replica still meets the objective. Required.
     pub target_rps_per_replica: Rps,
+    /// Where the capacity of a replica comes from.
+    pub capacity: CapacitySource,
     /// From ordering a replica to its being Ready. Default 60 s, 0 s to 1 h.
     pub startup_time: Duration,
     /// Time between decisions. Default 15 s, 1 s to 5 min.
@@ -225,6 +237,14 @@ impl WorkloadConfig {
         let max_replicas = s.whole("max_replicas", None, 1..=100_000, problems);
         let objective = read_objective(s, problems);
         let target = s.number("target_rps_per_replica", None, 1e-3..=1e6, problems);
+        let capacity =
+            s.read("capacity", Some(CapacitySource::Fixed), "fixed or learned", problems, |v| {
+                match v.as_str()? {
+                    "fixed" => Some(CapacitySource::Fixed),
+                    "learned" => Some(CapacitySource::Learned),
+                    _ => None,
+                }
+            });
         let startup_time =
             s.duration("startup_time", Some(MINUTE), Duration::ZERO..=HOUR, problems);
         let decision_interval =
@@ -270,6 +290,7 @@ impl WorkloadConfig {
             max_replicas: max_replicas?,
             objective: objective?,
             target_rps_per_replica: Rps::new(target?).ok()?,
+            capacity: capacity?,
             startup_time: startup_time?,
             decision_interval: decision_interval?,
             tolerance: tolerance?,

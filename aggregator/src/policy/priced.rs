@@ -79,7 +79,7 @@ pub(super) struct Answer {
 }
 
 /// State of the predictive answer.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Priced {
     price: RiskPrice,
     recent: VecDeque<u32>,
@@ -87,9 +87,9 @@ pub struct Priced {
 }
 
 impl Priced {
-    /// With a price that someone chose, for a curve of cost against risk.
-    pub fn with_price(price: RiskPrice) -> Self {
-        Self { price, ..Self::default() }
+    /// Nothing remembered yet.
+    pub const fn new(price: RiskPrice) -> Self {
+        Self { price, recent: VecDeque::new(), highest_rps: 0.0 }
     }
 
     /// The price of risk.

@@ -12,8 +12,9 @@ const RATE: f64 = 0.03;
 /// Bounds of the price, in replicas for a replica's worth of load at risk.
 const LEAST: f64 = 2.0;
 const MOST: f64 = 300.0;
-/// Where it begins.
-const START: f64 = 20.0;
+/// It begins at this over the budget: a load over capacity costs so much that it is bought off until
+/// it happens about five times as often as the budget allows, for most of it does no harm.
+const START: f64 = 0.2;
 /// Above this multiple of the mean rate a step weighs no more.
 const LARGEST_WEIGHT: f64 = 5.0;
 /// Decisions over which the mean rate is taken: three days of one every 15 s.
@@ -27,13 +28,13 @@ pub struct RiskPrice {
     count: f64,
 }
 
-impl Default for RiskPrice {
-    fn default() -> Self {
-        Self { ln_price: START.ln(), mean_rps: 0.0, count: 0.0 }
-    }
-}
-
 impl RiskPrice {
+    /// The price to begin with for a budget, a share of requests above 0.
+    pub fn for_budget(budget: f64) -> Self {
+        let price = (START / budget).clamp(LEAST, MOST);
+        Self { ln_price: price.ln(), mean_rps: 0.0, count: 0.0 }
+    }
+
     /// Price of a replica's worth of load over capacity, in replicas.
     pub fn get(&self) -> f64 {
         self.ln_price.exp()
@@ -41,7 +42,7 @@ impl RiskPrice {
 
     /// The same price whatever happens: a policy with a knob instead of a budget.
     pub fn fixed(price: f64) -> Self {
-        Self { ln_price: price.max(1e-3).ln(), ..Self::default() }
+        Self { ln_price: price.max(1e-3).ln(), mean_rps: 0.0, count: 0.0 }
     }
 
     /// Learns whether the objective held while `rps` came in.
@@ -64,16 +65,16 @@ mod tests {
 
     #[test]
     fn the_price_stands_still_where_the_budget_is_used_up_exactly() {
-        let mut price = RiskPrice::default();
+        let mut price = RiskPrice::for_budget(0.01);
         for i in 0..10_000 {
             price.observe(i % 100 == 0, 50.0, 0.01);
         }
-        assert!((price.get().ln() - START.ln()).abs() < 0.1, "{}", price.get());
+        assert!((price.get() / 20.0).ln().abs() < 0.1, "{}", price.get());
     }
 
     #[test]
     fn misses_raise_it_and_calm_lowers_it_within_bounds() {
-        let mut price = RiskPrice::default();
+        let mut price = RiskPrice::for_budget(0.01);
         (0..1_000).for_each(|_| price.observe(true, 50.0, 0.01));
         assert!((price.get() - MOST).abs() < 1e-6);
         (0..100_000).for_each(|_| price.observe(false, 50.0, 0.01));
