@@ -3,6 +3,9 @@
 //! The same estimator as a batch ridge on exponentially weighted rows, without keeping rows.
 
 use serde::{Deserialize, Serialize};
+use smartcore::linalg::basic::arrays::{Array, Array2, MutArray};
+use smartcore::linalg::basic::matrix::DenseMatrix;
+use smartcore::linalg::traits::cholesky::CholeskyDecomposable;
 
 /// Normal equations of `N` features whose old rows fade.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,31 +57,33 @@ impl ForgettingRidge {
         self.rows = self.rows * self.keep + 1.0;
     }
 
-    /// Solves for the weights of the first `used` features; the others get 0. Keeps the old
-    /// weights when the equations cannot be solved.
+    /// Solves for the weights of the first `used` features; the others get 0. `None` when the
+    /// equations cannot be solved.
     pub(crate) fn solve(&self, used: usize) -> Option<Vec<f64>> {
         let used = used.min(self.features);
-        let mut matrix = vec![0.0; used * used];
+        let mut matrix: DenseMatrix<f64> = DenseMatrix::zeros(used, used);
         let mut at = 0;
         let mut trace = 0.0;
         for row in 0..self.features {
             for column in row..self.features {
                 let value = self.gram.get(at).copied().unwrap_or(0.0);
                 at += 1;
-                if row < used && column < used {
-                    *matrix.get_mut(row * used + column)? = value;
-                    *matrix.get_mut(column * used + row)? = value;
+                if column < used {
+                    matrix.set((row, column), value);
+                    matrix.set((column, row), value);
                     trace += if row == column { value } else { 0.0 };
                 }
             }
         }
         let penalty = self.ridge * trace / used as f64 + 1e-9;
         for row in 0..used {
-            *matrix.get_mut(row * used + row)? += penalty;
+            matrix.add_element_mut((row, row), penalty);
         }
-        let mut weights = cholesky_solve(&mut matrix, self.moment.get(..used)?)?;
+        let moment = DenseMatrix::new(used, 1, self.moment.get(..used)?.to_vec(), true).ok()?;
+        let solution = matrix.cholesky_solve_mut(moment).ok()?;
+        let mut weights: Vec<f64> = solution.iterator(0).copied().collect();
         weights.resize(self.features, 0.0);
-        Some(weights)
+        weights.iter().all(|weight| weight.is_finite()).then_some(weights)
     }
 
     /// Solves for all features and keeps the weights.
@@ -102,38 +107,6 @@ impl ForgettingRidge {
 /// Sum of products.
 pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
-/// Solves `matrix · x = right` for a symmetric positive definite matrix, row by row, which is
-/// overwritten; `None` when it is not positive definite.
-fn cholesky_solve(matrix: &mut [f64], right: &[f64]) -> Option<Vec<f64>> {
-    let n = right.len();
-    for j in 0..n {
-        for i in j..n {
-            let (row_i, row_j) = (matrix.get(i * n..i * n + j)?, matrix.get(j * n..j * n + j)?);
-            let value = *matrix.get(i * n + j)? - dot(row_i, row_j);
-            let diagonal = if i == j { 1.0 } else { *matrix.get(j * n + j)? };
-            let entry = if i == j {
-                (value > 1e-12).then(|| value.sqrt())?
-            } else {
-                value / diagonal
-            };
-            *matrix.get_mut(i * n + j)? = entry;
-        }
-    }
-    let mut x = right.to_vec();
-    for i in 0..n {
-        let known = dot(matrix.get(i * n..i * n + i)?, x.get(..i)?);
-        *x.get_mut(i)? = (*x.get(i)? - known) / *matrix.get(i * n + i)?;
-    }
-    for i in (0..n).rev() {
-        let mut value = *x.get(i)?;
-        for k in i + 1..n {
-            value -= *matrix.get(k * n + i)? * *x.get(k)?;
-        }
-        *x.get_mut(i)? = value / *matrix.get(i * n + i)?;
-    }
-    x.iter().all(|value| value.is_finite()).then_some(x)
 }
 
 #[cfg(test)]
