@@ -130,7 +130,7 @@ impl Autoscaler {
 
     /// Whether no load is known at all, so that a recorded history would be of use.
     pub fn needs_history(&self) -> bool {
-        self.load().len() == 0
+        self.load().is_empty()
     }
 
     /// The load that must be stored beside the [`Snapshot`]; large, and worth storing now and then
@@ -239,12 +239,7 @@ impl Autoscaler {
         self.decide(now, observation, None)
     }
 
-    fn decide(
-        &mut self,
-        now: Timestamp,
-        observation: &Observation,
-        fault: Option<String>,
-    ) -> Step {
+    fn decide(&mut self, now: Timestamp, observation: &Observation, fault: Option<String>) -> Step {
         self.learn_capacity(observation);
         let capacity = self.safe_rps();
         let curve = self.curve.as_ref();

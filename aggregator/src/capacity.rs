@@ -104,10 +104,12 @@ impl CapacityLearner {
         let mut learner = Self { centre: nominal.get().max(1e-3), odds: Vec::new(), count: 0.0 };
         learner.odds = WORKERS
             .iter()
-            .flat_map(|_| (0..CAPACITIES).map(|place| {
-                let z = relative(place as f64).ln() / PRIOR_SPREAD;
-                narrow((-z * z / 2.0).max(FLOOR))
-            }))
+            .flat_map(|_| {
+                (0..CAPACITIES).map(|place| {
+                    let z = relative(place as f64).ln() / PRIOR_SPREAD;
+                    narrow((-z * z / 2.0).max(FLOOR))
+                })
+            })
             .collect();
         learner
     }

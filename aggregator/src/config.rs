@@ -3,6 +3,7 @@
 //! Every problem is reported at once, as key, value and what is valid. A setting that is not known
 //! is a problem too.
 
+mod choice;
 mod reader;
 mod workload;
 
@@ -13,10 +14,11 @@ use std::path::PathBuf;
 use serde_json::Value;
 use thiserror::Error;
 
+pub use choice::{CapacitySource, Mode, Profile, ScaleIn};
 pub use reader::Problem;
 pub use workload::{
-    ActuatorConfig, Behavior, BurstConfig, CapacitySource, ForecastConfig, Mode, Objective, PolicyKind, Profile,
-    ScaleIn, ScalingPolicy, ScalingRules, SelectPolicy, StalenessConfig, WebhookConfig, WorkloadConfig,
+    ActuatorConfig, Behavior, BurstConfig, ForecastConfig, Objective, PolicyKind, ScalingPolicy,
+    ScalingRules, SelectPolicy, StalenessConfig, WebhookConfig, WorkloadConfig,
 };
 
 use reader::Section;

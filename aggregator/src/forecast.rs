@@ -1,11 +1,9 @@
 //! What the load will be, and how sure that is.
 //!
 //! [`Forecaster`] is what decisions use: it learns a step at a time ([`online`]) and gives whole
-//! tails at a few horizons. The batch models behind [`Fit`] and [`Predict`] are what it is measured
-//! against, and what `foresail forecast` compares.
+//! tails at a few horizons.
 
 pub mod boosting;
-mod model;
 pub mod online;
 mod tail;
 
@@ -19,7 +17,6 @@ use crate::features::{Accumulator, Track};
 use crate::units::{Ratio, Rps, Timestamp};
 use online::{GrowJob, Grown, Online, OnlineSettings, Outlook};
 
-pub use model::{Fit, History, Model, Paths, Predict};
 pub use tail::{EXCEEDANCE, MEDIAN, Tail};
 
 /// Horizons in steps at which a forecast is always made, besides the lead.
@@ -40,9 +37,6 @@ pub enum ForecastError {
         /// Steps that are needed.
         needed: usize,
     },
-    /// The equations could not be solved.
-    #[error("the regression could not be solved: {0}")]
-    Unsolvable(String),
     /// A setting or a value is not what the model takes; says which and what is valid.
     #[error("{0}")]
     Invalid(String),
@@ -165,7 +159,7 @@ impl Forecaster {
     /// Goes on from a stored load if it has this configuration's step: learns it again.
     #[must_use]
     pub fn with_load(mut self, load: &Load) -> Self {
-        if load.accumulator.step() == self.accumulator.step() && self.track().len() == 0 {
+        if load.accumulator.step() == self.accumulator.step() && self.track().is_empty() {
             let last = load.track.last().unwrap_or(0);
             for index in load.track.first()..=last {
                 self.newest = Some((index, self.online.observe(index, load.track.measured(index))));
@@ -177,7 +171,7 @@ impl Forecaster {
 
     /// Puts recorded load before everything that will be measured; only into an empty series.
     pub fn load_history(&mut self, samples: &[(Timestamp, Rps)]) {
-        if self.track().len() > 0 {
+        if !self.track().is_empty() {
             return;
         }
         // A sample holds until the next one, but not over a gap in the recording.

@@ -49,11 +49,14 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Serve { config, check } => serve_or_check(&config, check),
         Command::Decide { config } => decide(config.as_deref()),
-        Command::Backtest(arguments) => {
-            backtest::run(&arguments, std::io::stdout().lock()).map_err(|error| {
-                if error.downcast_ref::<std::io::Error>().is_none() { error.context(BadInput) } else { error }
-            })
-        }
+        Command::Backtest(arguments) => backtest::run(&arguments, std::io::stdout().lock())
+            .map_err(|error| {
+                if error.downcast_ref::<std::io::Error>().is_none() {
+                    error.context(BadInput)
+                } else {
+                    error
+                }
+            }),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -117,11 +117,12 @@ impl Policy {
     }
 
     /// Whether the objective held since the last decision, for the price of risk. What replicas
-    /// could not help is not learned: at the upper bound, or while many are still starting.
+    /// could not help is not learned: a miss at the upper bound.
     fn learn(&mut self, config: &WorkloadConfig, observation: &Observation, missed: Option<bool>) {
         let (Some(rps), Some(missed)) = (observation.rps, missed) else { return };
         let is_capped = observation.current_replicas.is_some_and(|n| n >= config.max_replicas);
-        if !self.is_fixed && !(missed && is_capped) {
+        let is_ours = !missed || !is_capped;
+        if is_ours && !self.is_fixed {
             self.priced.learn(missed, rps.get(), config.objective.budget.get());
         }
     }
@@ -162,8 +163,7 @@ impl Policy {
             answer.kept,
             curve.model
         );
-        let signal =
-            Signal { name: "predictive".into(), desired_replicas: answer.desired, reason };
+        let signal = Signal { name: "predictive".into(), desired_replicas: answer.desired, reason };
         let used = ForecastUsed {
             model: curve.model.clone(),
             horizon,
@@ -217,11 +217,7 @@ fn reactive(
 }
 
 /// Burst mode (Knative `pkg/autoscaler/scaling/autoscaler.go`: panic at twice the capacity).
-fn burst(
-    config: &WorkloadConfig,
-    observation: &Observation,
-    capacity: Rps,
-) -> Option<Signal> {
+fn burst(config: &WorkloadConfig, observation: &Observation, capacity: Rps) -> Option<Signal> {
     let rps = observation.burst_rps?.get();
     let ready = f64::from(observation.ready_replicas?.max(1));
     let target = capacity.get();

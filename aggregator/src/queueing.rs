@@ -11,9 +11,8 @@ pub fn erlang_c(servers: u32, offered: f64) -> f64 {
         return 1.0;
     }
     // Erlang B by its recursion, which stays within 0 to 1.
-    let blocked = (1..=servers).fold(1.0, |blocked, n| {
-        offered * blocked / (f64::from(n) + offered * blocked)
-    });
+    let blocked = (1..=servers)
+        .fold(1.0, |blocked, n| offered * blocked / (f64::from(n) + offered * blocked));
     count * blocked / (count - offered * (1.0 - blocked))
 }
 
@@ -41,12 +40,7 @@ pub fn sojourn_tail(servers: u32, utilisation: f64, mean_service_s: f64, t_s: f6
 
 /// Time in seconds that a share `quantile` of the requests does not exceed; infinite when the queue
 /// is not stable.
-pub fn sojourn_quantile(
-    servers: u32,
-    utilisation: f64,
-    mean_service_s: f64,
-    quantile: f64,
-) -> f64 {
+pub fn sojourn_quantile(servers: u32, utilisation: f64, mean_service_s: f64, quantile: f64) -> f64 {
     if utilisation >= 1.0 {
         return f64::INFINITY;
     }

@@ -20,9 +20,9 @@ use tokio::task::JoinSet;
 
 use crate::api::{App, Control, router};
 use crate::autoscaler::{Autoscaler, Snapshot};
-use crate::forecast::Load;
 use crate::clock;
 use crate::config::{Config, WorkloadConfig};
+use crate::forecast::Load;
 use crate::ingest::{self, Engine, IngestThread};
 use crate::sources;
 use crate::store::{Store, StoreError, from_bytes};

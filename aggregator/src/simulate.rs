@@ -177,7 +177,7 @@ fn replicas_for(rate: f64, capacity: f64) -> u32 {
     (rate / capacity - 1e-9).ceil().clamp(1.0, 4e9) as u32
 }
 
-/// Numbers by chance that are the same for a seed: SplitMix64 (Steele, Lea and Flood 2014).
+/// Numbers by chance that are the same for a seed: `SplitMix64` (Steele, Lea and Flood 2014).
 #[derive(Clone, Debug)]
 pub(crate) struct Chance(u64);
 

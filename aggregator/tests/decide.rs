@@ -1,7 +1,5 @@
 //! `foresail decide`, driven by a simulator in another language, decides as the core does.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
 use std::process::Command;
 
 use foresail_aggregator::commands::decide::{DEFAULT_CONFIG, Decider};

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::fleet::{NAMESPACE, WORKLOAD};
 use crate::rules::{
     DECISION_INTERVAL, DOWN_PERCENT, DOWN_WINDOW, MAX_REPLICAS, MIN_REPLICAS, OBJECTIVE,
-    OBJECTIVE_QUANTILE, POLICY_PERIOD, TARGET_RPS, TOLERANCE, UP_PERCENT, UP_PODS,
+    OBJECTIVE_QUANTILE, POLICY_PERIOD, SAFE_RPS, TOLERANCE, UP_PERCENT, UP_PODS,
 };
 use crate::settings::Settings;
 
@@ -115,7 +115,7 @@ fn config(settings: Settings, mode: Mode, webhook: &str, history: &Path) -> Valu
         // few minutes leaves no time for patience.
         "scale_in": "forecast",
         "profile": "responsive",
-        "target_rps_per_replica": TARGET_RPS,
+        "target_rps_per_replica": SAFE_RPS,
         "startup_time": seconds(settings.startup),
         "decision_interval": seconds(DECISION_INTERVAL),
         "tolerance": TOLERANCE,

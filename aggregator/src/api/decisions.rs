@@ -58,9 +58,7 @@ pub(super) async fn forecast(
     let control = app.controls.get(&workload.key).map(Arc::as_ref);
     let curve = control.and_then(|control| control.status().forecast);
     Ok(Json(match curve {
-        None => {
-            ForecastView { model: None, issued_at: None, points: Vec::new() }
-        }
+        None => ForecastView { model: None, issued_at: None, points: Vec::new() },
         Some(curve) => ForecastView {
             issued_at: Some(curve.issued_at.as_secs_f64()),
             points: curve

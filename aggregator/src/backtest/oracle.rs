@@ -79,7 +79,11 @@ mod tests {
         for delay in 0..6 {
             for _ in 0..200 {
                 let required: Vec<u32> = (0..40).map(|_| random()).collect();
-                assert_eq!(oracle(&required, delay).pod_steps, by_hand(&required, delay), "{required:?}");
+                assert_eq!(
+                    oracle(&required, delay).pod_steps,
+                    by_hand(&required, delay),
+                    "{required:?}"
+                );
             }
         }
     }

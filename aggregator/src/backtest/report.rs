@@ -169,9 +169,8 @@ impl Report {
     /// Sums up.
     pub fn new(scenario: ScenarioSummary, traces: Vec<TraceReport>) -> Self {
         let names = traces.first().map_or(&[][..], |trace| trace.policies.as_slice());
-        let summary = names.iter().map(|policy| {
-            summarise(&policy.policy, &traces, scenario.budget)
-        });
+        let summary =
+            names.iter().map(|policy| summarise(&policy.policy, &traces, scenario.budget));
         Self { summary: summary.collect(), scenario, traces }
     }
 }
@@ -184,15 +183,13 @@ fn summarise(name: &str, traces: &[TraceReport], budget: f64) -> PolicySummary {
     let frontier = LEVELS.map(|level| {
         let feasible = of_all.iter().filter(|policy| policy.cost_at(level).is_some()).count();
         let reached = |trace: &&TraceReport| {
-            trace.policies.iter().all(|policy| {
-                policy.runs.len() < 2 || policy.cost_at(level).is_some()
-            })
+            trace
+                .policies
+                .iter()
+                .all(|policy| policy.runs.len() < 2 || policy.cost_at(level).is_some())
         };
-        let common: Vec<f64> = traces
-            .iter()
-            .filter(reached)
-            .filter_map(|trace| own(trace)?.cost_at(level))
-            .collect();
+        let common: Vec<f64> =
+            traces.iter().filter(reached).filter_map(|trace| own(trace)?.cost_at(level)).collect();
         Frontier {
             violation: level,
             feasible,

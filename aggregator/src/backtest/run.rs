@@ -93,7 +93,7 @@ pub fn run_trace(
         if let Some(job) = leader.refit_job() {
             leader.install(job.run());
         }
-        if at % REPORT_EVERY == 0 {
+        if at.is_multiple_of(REPORT_EVERY) {
             progress(at as f64 / world.filled.len() as f64);
         }
     }
@@ -114,17 +114,13 @@ pub fn run_trace(
 fn by_policy(contenders: Vec<Contender>) -> Vec<PolicyReport> {
     let mut reports: Vec<PolicyReport> = Vec::new();
     for contender in contenders {
-        let name = contender.name().to_owned();
+        let policy = contender.name().to_owned();
         let run = contender.finish();
-        let report = match reports.iter_mut().find(|report| report.policy == name) {
-            Some(report) => report,
-            None => {
-                reports.push(PolicyReport { policy: name, runs: Vec::new(), cost_at: Vec::new() });
-                let Some(report) = reports.last_mut() else { continue };
-                report
-            }
-        };
-        report.runs.push(run);
+        if let Some(report) = reports.iter_mut().find(|report| report.policy == policy) {
+            report.runs.push(run);
+        } else {
+            reports.push(PolicyReport { policy, runs: vec![run], cost_at: Vec::new() });
+        }
     }
     for report in &mut reports {
         report.runs.sort_by(|a, b| a.knob.total_cmp(&b.knob));
@@ -136,10 +132,7 @@ fn by_policy(contenders: Vec<Contender>) -> Vec<PolicyReport> {
         report.cost_at = LEVELS
             .iter()
             .filter(|_| swept)
-            .map(|level| CostAt {
-                violation: *level,
-                cost_over_oracle: cost_at(&knobs, *level),
-            })
+            .map(|level| CostAt { violation: *level, cost_over_oracle: cost_at(&knobs, *level) })
             .collect();
     }
     reports
@@ -170,7 +163,7 @@ impl Buckets {
     fn begin(&mut self, at: usize, world: &World, required: &[u32]) {
         let (rate, need) = (world.filled.get(at), required.get(at));
         let (Some(rate), Some(need)) = (rate, need) else { return };
-        if at % self.per_bucket == 0 {
+        if at.is_multiple_of(self.per_bucket) {
             let start = Timestamp::of_step(world.grid.first_index + at as u64, world.grid.step);
             self.timeline.t.push(start.as_secs_f64());
             self.timeline.rps.push(0.0);

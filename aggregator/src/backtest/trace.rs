@@ -32,7 +32,9 @@ pub enum TraceError {
         text: String,
     },
     /// Not a time.
-    #[error("line {line}: timestamp `{value}` is neither Unix seconds nor RFC 3339 such as 2026-11-24T10:00:00Z")]
+    #[error(
+        "line {line}: timestamp `{value}` is neither Unix seconds nor RFC 3339 such as 2026-11-24T10:00:00Z"
+    )]
     Timestamp {
         /// Counted from 1.
         line: usize,
@@ -40,7 +42,9 @@ pub enum TraceError {
         value: String,
     },
     /// Not later than the line before.
-    #[error("line {line}: timestamp `{value}` is not after the line before; sort by time and keep one row each")]
+    #[error(
+        "line {line}: timestamp `{value}` is not after the line before; sort by time and keep one row each"
+    )]
     Order {
         /// Counted from 1.
         line: usize,
@@ -48,7 +52,9 @@ pub enum TraceError {
         value: String,
     },
     /// Not a rate.
-    #[error("line {line}: rate `{value}` is not a number from 0; leave the field empty where it is not known")]
+    #[error(
+        "line {line}: rate `{value}` is not a number from 0; leave the field empty where it is not known"
+    )]
     Rate {
         /// Counted from 1.
         line: usize,
@@ -56,7 +62,9 @@ pub enum TraceError {
         value: String,
     },
     /// Too little or too much to replay.
-    #[error("{rows} rows over {steps} steps; at least {LEAST_ROWS} rows and at most {MOST_STEPS} steps can be replayed")]
+    #[error(
+        "{rows} rows over {steps} steps; at least {LEAST_ROWS} rows and at most {MOST_STEPS} steps can be replayed"
+    )]
     Size {
         /// Rows read.
         rows: usize,
@@ -106,8 +114,13 @@ impl Trace {
 
     /// Puts rows on a regular grid; steps without a row are not known.
     fn on_grid(name: &str, rows: &[(f64, Option<f64>)]) -> Result<Self, TraceError> {
-        let mut spacings: Vec<f64> =
-            rows.windows(2).map(|pair| match pair { [a, b] => b.0 - a.0, _ => 0.0 }).collect();
+        let mut spacings: Vec<f64> = rows
+            .windows(2)
+            .map(|pair| match pair {
+                [a, b] => b.0 - a.0,
+                _ => 0.0,
+            })
+            .collect();
         spacings.sort_unstable_by(f64::total_cmp);
         let step = spacings.get(spacings.len() / 2).copied().unwrap_or(0.0).max(1e-3);
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else {

@@ -32,7 +32,10 @@ fn two_hours_of_ordinary_traffic_teach_the_capacity() {
         let mut learner = CapacityLearner::new(Rps::new(nominal).unwrap());
         learn(&mut learner, 64.0, workers, 0.05, 480);
         let safe = learner.safe_rps().get();
-        assert!((0.9..1.1).contains(&(safe / 64.0)), "{safe} for 64, {workers} workers from {nominal}");
+        assert!(
+            (0.9..1.1).contains(&(safe / 64.0)),
+            "{safe} for 64, {workers} workers from {nominal}"
+        );
     }
 }
 
@@ -59,7 +62,8 @@ fn more_slow_requests_never_raise_it() {
     let expectation = Expectation::new(&objective());
     let learned = |slow_share: f64| {
         let mut learner = CapacityLearner::new(Rps::new(64.0).unwrap());
-        let evidence = Evidence { rps_per_replica: 50.0, requests: 700.0, slow_share, is_saturated: false };
+        let evidence =
+            Evidence { rps_per_replica: 50.0, requests: 700.0, slow_share, is_saturated: false };
         (0..50).for_each(|_| learner.observe(&expectation, &evidence));
         learner.safe_rps().get()
     };
@@ -73,10 +77,16 @@ fn what_is_no_evidence_teaches_nothing() {
     let before = CapacityLearner::new(Rps::new(64.0).unwrap());
     let mut learner = before.clone();
     for bad in [f64::NAN, f64::INFINITY, -1.0, 0.0] {
-        let evidence = Evidence { rps_per_replica: bad, requests: 10.0, slow_share: 0.0, is_saturated: false };
+        let evidence =
+            Evidence { rps_per_replica: bad, requests: 10.0, slow_share: 0.0, is_saturated: false };
         learner.observe(&expectation, &evidence);
     }
-    let no_share = Evidence { rps_per_replica: 1.0, requests: 10.0, slow_share: f64::NAN, is_saturated: false };
+    let no_share = Evidence {
+        rps_per_replica: 1.0,
+        requests: 10.0,
+        slow_share: f64::NAN,
+        is_saturated: false,
+    };
     learner.observe(&expectation, &no_share);
     assert_eq!(learner, before);
 }

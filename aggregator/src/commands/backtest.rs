@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Read, Write, stderr};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -16,6 +16,7 @@ use crate::backtest::peers::PeerKind;
 use crate::backtest::report::{Report, ScenarioSummary, TraceReport, html, table};
 use crate::backtest::run::{Choice, Selection, Stopwatch, run_trace};
 use crate::backtest::trace::Trace;
+use crate::clock;
 use crate::config::{Config, WorkloadConfig};
 use crate::simulate::Scenario;
 
@@ -32,7 +33,10 @@ pub struct Arguments {
     #[arg(long)]
     config: Option<PathBuf>,
     /// Policies by name, separated by commas; `all` for every one.
-    #[arg(long, default_value = "foresail,hpa-cpu,hpa-rps,kpa,phpa-holt,arima-stab,seasonal-reactive")]
+    #[arg(
+        long,
+        default_value = "foresail,hpa-cpu,hpa-rps,kpa,phpa-holt,arima-stab,seasonal-reactive"
+    )]
     policies: String,
     /// Run every policy at each of its knobs, for curves of cost against violations.
     #[arg(long)]
@@ -69,7 +73,7 @@ pub struct Arguments {
     threads: Option<usize>,
 }
 
-struct Watch(Instant);
+struct Watch(clock::Stopwatch);
 
 impl Stopwatch for Watch {
     fn micros(&self) -> f64 {
@@ -191,7 +195,7 @@ fn replay(
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(trace) = traces.get(at) else { return };
-                    let watch = Watch(Instant::now());
+                    let watch = Watch(clock::Stopwatch::start());
                     let mut progress = |share: f64| show(&shares, at, share, shows);
                     let result =
                         run_trace(trace, scenario, config, selection, &watch, &mut progress);
@@ -228,7 +232,13 @@ fn show(shares: &Mutex<Vec<f64>>, at: usize, share: f64, shows: bool) {
         reason = "a share of 40 characters"
     )]
     let filled = (done * 40.0) as usize;
-    _ = write!(stderr(), "\r[{}{}] {:.0} %", "#".repeat(filled), " ".repeat(40 - filled.min(40)), done * 100.0);
+    _ = write!(
+        stderr(),
+        "\r[{}{}] {:.0} %",
+        "#".repeat(filled),
+        " ".repeat(40 - filled.min(40)),
+        done * 100.0
+    );
 }
 
 fn summary_of(scenario: &Scenario) -> ScenarioSummary {

@@ -18,8 +18,17 @@ use crate::units::{Ratio, Rps, Timestamp};
 const MAX_LINE_BYTES: usize = 1 << 20;
 /// Fields that are understood.
 const FIELDS: [&str; 11] = [
-    "t", "rps", "p50_ms", "p95_ms", "p99_ms", "error_ratio", "concurrency", "cpu", "memory",
-    "ready", "replicas",
+    "t",
+    "rps",
+    "p50_ms",
+    "p95_ms",
+    "p99_ms",
+    "error_ratio",
+    "concurrency",
+    "cpu",
+    "memory",
+    "ready",
+    "replicas",
 ];
 
 /// The settings used without `--config`.
@@ -129,7 +138,9 @@ pub fn run(
         let answer = match std::str::from_utf8(&line) {
             _ if line.len() == MAX_LINE_BYTES && !line.ends_with(b"\n") => {
                 skip_line(&mut input)?;
-                Err(format!("the line is longer than {MAX_LINE_BYTES} bytes; send one observation a line"))
+                Err(format!(
+                    "the line is longer than {MAX_LINE_BYTES} bytes; send one observation a line"
+                ))
             }
             Ok(text) => decider.answer(text.trim()),
             Err(error) => Err(format!("the line is not UTF-8: {error}")),
@@ -161,8 +172,9 @@ fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
 
 /// Reads one observation.
 fn parse(line: &str) -> Result<(Timestamp, Observation), String> {
-    let value: Value = serde_json::from_str(line)
-        .map_err(|error| format!("the line is not JSON ({error}); send an object such as {{\"t\":0,\"rps\":1}}"))?;
+    let value: Value = serde_json::from_str(line).map_err(|error| {
+        format!("the line is not JSON ({error}); send an object such as {{\"t\":0,\"rps\":1}}")
+    })?;
     let Value::Object(fields) = value else {
         return Err(format!("{value} is not an object; send one such as {{\"t\":0,\"rps\":1}}"));
     };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::choice::{self, CapacitySource, Mode, Profile, ScaleIn};
 use super::reader::{Problem, Section, problem};
 use crate::units::{Ratio, Rps, WorkloadKey};
 
@@ -12,16 +13,6 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
-
-/// Whether decisions are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mode {
-    /// Decide and record, write nothing. The default.
-    #[default]
-    Shadow,
-    /// Decide and scale.
-    Active,
-}
 
 /// What users of the workload are promised.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,38 +24,6 @@ pub struct Objective {
     /// Share of the requests that may be served while the objective is missed: what the price of
     /// risk is steered to. Default 0.01, range 0.0001 to 0.2.
     pub budget: Ratio,
-}
-
-/// How patient the predictive answer is: fewer changes cost a little more.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Profile {
-    /// Follows the need closely.
-    Responsive,
-    /// The default.
-    #[default]
-    Stable,
-    /// Few changes.
-    Calm,
-}
-
-/// Where the capacity of a replica comes from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CapacitySource {
-    /// `target_rps_per_replica`, as it stands. The default.
-    #[default]
-    Fixed,
-    /// Learned from latency under load, beginning with `target_rps_per_replica`.
-    Learned,
-}
-
-/// What may scale in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ScaleIn {
-    /// Observed demand alone: the forecast only ever raises above it. The default.
-    #[default]
-    Observed,
-    /// The forecast too: for a workload on which it has been watched and found good.
-    Forecast,
 }
 
 /// How the load is forecast.
@@ -226,47 +185,19 @@ impl WorkloadConfig {
         };
         let namespace = s.read("namespace", None, name_rule, problems, name_of);
         let name = s.read("name", None, name_rule, problems, name_of);
-        let mode = s.read("mode", Some(Mode::Shadow), "shadow or active", problems, |v| {
-            match v.as_str()? {
-                "shadow" => Some(Mode::Shadow),
-                "active" => Some(Mode::Active),
-                _ => None,
-            }
-        });
+        let mode = choice::read(s, "mode", problems);
         let min_replicas = s.whole("min_replicas", Some(1), 1..=100_000, problems);
         let max_replicas = s.whole("max_replicas", None, 1..=100_000, problems);
         let objective = read_objective(s, problems);
         let target = s.number("target_rps_per_replica", None, 1e-3..=1e6, problems);
-        let capacity =
-            s.read("capacity", Some(CapacitySource::Fixed), "fixed or learned", problems, |v| {
-                match v.as_str()? {
-                    "fixed" => Some(CapacitySource::Fixed),
-                    "learned" => Some(CapacitySource::Learned),
-                    _ => None,
-                }
-            });
+        let capacity = choice::read(s, "capacity", problems);
         let startup_time =
             s.duration("startup_time", Some(MINUTE), Duration::ZERO..=HOUR, problems);
         let decision_interval =
             s.duration("decision_interval", Some(15 * SECOND), SECOND..=5 * MINUTE, problems);
         let tolerance = s.number("tolerance", Some(0.1), 0.0..=0.5, problems);
-        let scale_in =
-            s.read("scale_in", Some(ScaleIn::Observed), "observed or forecast", problems, |v| {
-                match v.as_str()? {
-                    "observed" => Some(ScaleIn::Observed),
-                    "forecast" => Some(ScaleIn::Forecast),
-                    _ => None,
-                }
-            });
-        let valid = "responsive, stable or calm";
-        let profile = s.read("profile", Some(Profile::Stable), valid, problems, |v| {
-            match v.as_str()? {
-                "responsive" => Some(Profile::Responsive),
-                "stable" => Some(Profile::Stable),
-                "calm" => Some(Profile::Calm),
-                _ => None,
-            }
-        });
+        let scale_in = choice::read(s, "scale_in", problems);
+        let profile = choice::read(s, "profile", problems);
         let forecast = read_forecast(s, decision_interval, problems);
         let staleness = read_staleness(s, problems);
         let burst = read_burst(s, problems);

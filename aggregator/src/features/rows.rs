@@ -50,7 +50,8 @@ impl Scanner {
     pub(crate) fn restart_sums(&mut self, values: &[f32], at: usize) {
         for (sum, window) in self.sums.iter_mut().zip(WINDOWS) {
             let from = (at + 1).saturating_sub(window);
-            *sum = values.get(from..=at).unwrap_or_default().iter().map(|x| f64::from(*x).exp()).sum();
+            *sum =
+                values.get(from..=at).unwrap_or_default().iter().map(|x| f64::from(*x).exp()).sum();
         }
     }
 
@@ -126,13 +127,16 @@ impl Scanner {
             let to = (then + smoothing + 1).min(at + 1);
             push(highest(values, then.saturating_sub(smoothing), to) - level);
         }
-        let day_before = (at + ahead)
-            .checked_sub(calendar.day)
-            .filter(|then| then + 2 * smoothing <= at);
-        push(day_before.map_or(f64::NAN, |then| {
-            highest(values, then, then + 2 * smoothing) - level
-        }));
-        push(day_before.and_then(|then| smoothed(values, then, smoothing)).map_or(f64::NAN, |x| x - level));
+        let day_before =
+            (at + ahead).checked_sub(calendar.day).filter(|then| then + 2 * smoothing <= at);
+        push(
+            day_before.map_or(f64::NAN, |then| highest(values, then, then + 2 * smoothing) - level),
+        );
+        push(
+            day_before
+                .and_then(|then| smoothed(values, then, smoothing))
+                .map_or(f64::NAN, |x| x - level),
+        );
         debug_assert_eq!(row.len(), BOOSTED);
     }
 }

@@ -44,6 +44,11 @@ impl Track {
         self.x.len()
     }
 
+    /// Whether no step is held.
+    pub fn is_empty(&self) -> bool {
+        self.x.is_empty()
+    }
+
     /// Number of the oldest step held.
     pub fn first(&self) -> u64 {
         self.first
@@ -124,8 +129,12 @@ impl Track {
 
     /// Lets the offset follow the typical rate; what is held is brought to the new one.
     fn adapt_offset(&mut self, newest: Option<f64>) {
-        let mut rates: Vec<f64> =
-            self.x.iter().step_by(self.x.len() / 2_000 + 1).map(|x| self.rate(f64::from(*x))).collect();
+        let mut rates: Vec<f64> = self
+            .x
+            .iter()
+            .step_by(self.x.len() / 2_000 + 1)
+            .map(|x| self.rate(f64::from(*x)))
+            .collect();
         rates.extend(newest);
         if rates.is_empty() {
             return;

@@ -1,7 +1,7 @@
 //! Boosted trees that forecast one quantile: the load that is not exceeded with a given
 //! probability, from features of any scale.
 //!
-//! Histogram gradient boosting on the pinball loss, as LightGBM does it (Ke et al., NIPS 2017;
+//! Histogram gradient boosting on the pinball loss, as `LightGBM` does it (Ke et al., NIPS 2017;
 //! `objective=quantile`): features in bins, trees grown leaf by leaf at the greatest gain, and the
 //! leaves' values renewed as quantiles of the residuals in them.
 //!
@@ -67,7 +67,10 @@ impl BoostParams {
             "leaves is not in 2 to 255"
         } else if self.trees == 0 || self.min_leaf_rows == 0 {
             "trees and min_leaf_rows are at least 1"
-        } else if !share(self.learning_rate) || !share(self.row_fraction) || !share(self.feature_fraction) {
+        } else if !share(self.learning_rate)
+            || !share(self.row_fraction)
+            || !share(self.feature_fraction)
+        {
             "learning_rate, row_fraction and feature_fraction are above 0 and at most 1"
         } else if !(0.0..=1e6).contains(&self.l2) {
             "l2 is not in 0 to 1e6"
@@ -100,7 +103,9 @@ impl QuantileForest {
             return Err(ForecastError::Invalid(problem.to_owned()));
         }
         if !(quantile > 0.0 && quantile < 1.0) {
-            return Err(ForecastError::Invalid(format!("quantile {quantile} is not within 0 to 1")));
+            return Err(ForecastError::Invalid(format!(
+                "quantile {quantile} is not within 0 to 1"
+            )));
         }
         Ok(Grower::new(rows, targets, quantile, params).grow())
     }

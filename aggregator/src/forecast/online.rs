@@ -142,7 +142,9 @@ impl Online {
             record.learn(index, known);
         }
         self.steps += 1;
-        if self.steps.is_multiple_of(SOLVE_EVERY) || (self.steps < 240 && self.steps.is_multiple_of(20)) {
+        if self.steps.is_multiple_of(SOLVE_EVERY)
+            || (self.steps < 240 && self.steps.is_multiple_of(20))
+        {
             self.lanes.iter_mut().for_each(Lane::refit);
         }
         self.forecast(index, at)

@@ -142,7 +142,12 @@ impl Priced {
 
 /// Requests in flight beyond what ready replicas hold when they serve all they safely can within
 /// the objective: by Little's law at most rate times latency.
-pub(super) fn backlog(concurrency: Option<f64>, ready: u32, capacity: f64, latency: Duration) -> f64 {
+pub(super) fn backlog(
+    concurrency: Option<f64>,
+    ready: u32,
+    capacity: f64,
+    latency: Duration,
+) -> f64 {
     let held = f64::from(ready) * capacity * latency.as_secs_f64();
     concurrency.map_or(0.0, |in_flight| (in_flight - held).max(0.0))
 }

@@ -66,7 +66,8 @@ mod tests {
         for scale in [1.0, 5.0, 20.0] {
             for price in [3.0, 20.0, 200.0] {
                 let (tail, capacity) = (tail(scale), 10.0);
-                let (found, best) = (need(&tail, capacity, price, 1e9), by_hand(&tail, capacity, price));
+                let (found, best) =
+                    (need(&tail, capacity, price, 1e9), by_hand(&tail, capacity, price));
                 assert!(found.abs_diff(best) <= 1, "{found} for {best} at {scale} {price}");
             }
         }
@@ -74,7 +75,8 @@ mod tests {
 
     #[test]
     fn a_higher_price_or_a_wider_tail_never_needs_less() {
-        let needs: Vec<u32> = [2.0, 5.0, 20.0, 80.0, 300.0].map(|p| need(&tail(10.0), 10.0, p, 1e9)).into();
+        let needs: Vec<u32> =
+            [2.0, 5.0, 20.0, 80.0, 300.0].map(|p| need(&tail(10.0), 10.0, p, 1e9)).into();
         assert!(needs.is_sorted(), "{needs:?}");
         let needs: Vec<u32> = [1.0, 5.0, 20.0].map(|s| need(&tail(s), 10.0, 50.0, 1e9)).into();
         assert!(needs.is_sorted(), "{needs:?}");

@@ -23,7 +23,8 @@ workloads:
 }
 
 /// As fast down as autoscaling/v2, so that a test reaches the end in one step.
-const FAST_DOWN: &str = "    behavior: { scale_down: { policies: [{ type: percent, value: 100, period: 15s }] } }
+const FAST_DOWN: &str =
+    "    behavior: { scale_down: { policies: [{ type: percent, value: 100, period: 15s }] } }
 ";
 
 /// Damping switched off, so that a test sees one guard at a time.

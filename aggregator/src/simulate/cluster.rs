@@ -97,7 +97,8 @@ impl Cluster {
         let utilisation = if most > 0.0 { (work / (most * seconds)).min(1.0) } else { 1.0 };
         let mut latencies = world.latency.at(utilisation);
         // The queue's own delay: who arrives waits for what is before him.
-        let queued_ms = if most > 0.0 { f64::midpoint(waiting, self.backlog) / most * 1e3 } else { 0.0 };
+        let queued_ms =
+            if most > 0.0 { f64::midpoint(waiting, self.backlog) / most * 1e3 } else { 0.0 };
         let violated = rps > safe * (1.0 + 1e-9) || waiting > 0.0 || self.backlog > 0.0;
         if self.backlog > 0.0 {
             latencies.slow_share = 1.0;
@@ -109,7 +110,11 @@ impl Cluster {
             replicas: self.replicas(),
             violated,
             slow_share: latencies.slow_share,
-            dropped_share: if work > 0.0 { (dropped / (rps * seconds).max(1e-12)).min(1.0) } else { 0.0 },
+            dropped_share: if work > 0.0 {
+                (dropped / (rps * seconds).max(1e-12)).min(1.0)
+            } else {
+                0.0
+            },
             backlog: self.backlog,
             utilisation,
             p50_ms: latencies.p50_ms + queued_ms,
@@ -125,7 +130,8 @@ impl Cluster {
     fn advance(&mut self) {
         self.ready += self.starting.pop_front().unwrap_or(0);
         if self.crash_chance > 0.0 {
-            let failed = (0..self.ready).filter(|_| self.chance.uniform() < self.crash_chance).count();
+            let failed =
+                (0..self.ready).filter(|_| self.chance.uniform() < self.crash_chance).count();
             let failed = u32::try_from(failed).unwrap_or(0).min(self.ready);
             self.ready -= failed;
             self.start(failed);

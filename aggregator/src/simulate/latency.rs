@@ -26,8 +26,7 @@ impl LatencyTable {
         let at = |entry: usize| {
             // The last entry stands for the edge of saturation.
             let utilisation = (entry as f64 / ENTRIES as f64).min(0.999);
-            let quantile =
-                |q| sojourn_quantile(scenario.workers, utilisation, service, q) * 1e3;
+            let quantile = |q| sojourn_quantile(scenario.workers, utilisation, service, q) * 1e3;
             let latency = scenario.objective_latency.as_secs_f64();
             Latencies {
                 p50_ms: quantile(0.5),

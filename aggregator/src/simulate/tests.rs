@@ -32,7 +32,8 @@ fn starting_replicas_are_billed_and_end_first() {
 
 #[test]
 fn the_scored_load_requires_the_mean_that_was_asked_for() {
-    let rates: Vec<f64> = (0..5_000).map(|i| 200.0 + 150.0 * (f64::from(i) / 300.0).sin()).collect();
+    let rates: Vec<f64> =
+        (0..5_000).map(|i| 200.0 + 150.0 * (f64::from(i) / 300.0).sin()).collect();
     for mean in [4.0, 12.0, 60.0] {
         let scenario = Scenario { mean_replicas: mean, ..Scenario::default() };
         let world = world(&rates, &scenario);
@@ -92,14 +93,13 @@ fn lost_telemetry_is_not_zero_and_the_same_seed_loses_the_same() {
 
 #[test]
 fn start_up_times_spread_and_failed_replicas_come_back() {
-    let scenario =
-        Scenario { startup_jitter: 0.4, crashes_per_hour: 2.0, ..Scenario::default() };
+    let scenario = Scenario { startup_jitter: 0.4, crashes_per_hour: 2.0, ..Scenario::default() };
     let world = world(&[100.0; 2_000], &scenario);
     let mut cluster = Cluster::new(&world, &scenario, 50);
     let ready: Vec<u32> = (0..2_000).map(|at| cluster.step(&world, at).ready).collect();
     assert_eq!(cluster.replicas(), 50);
     assert!(ready.iter().any(|ready| *ready < 50));
     // 50 replicas that fail twice an hour and take a minute: about 1.7 are starting.
-    let mean = ready.iter().sum::<u32>() as f64 / 2_000.0;
+    let mean = f64::from(ready.iter().sum::<u32>()) / 2_000.0;
     assert!((47.0..49.5).contains(&mean), "{mean}");
 }

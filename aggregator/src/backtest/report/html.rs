@@ -140,17 +140,32 @@ fn curves(page: &mut String, policies: &[PolicyReport]) {
         let share = ((violation + 1e-4).ln() - 1e-4_f64.ln()) / (0.5_f64.ln() - 1e-4_f64.ln());
         MARGIN + share.clamp(0.0, 1.0) * (WIDTH - MARGIN - 150.0)
     };
-    let y = |cost: f64| HEIGHT - MARGIN - ((cost - 1.0) / 2.0).clamp(0.0, 1.0) * (HEIGHT - 2.0 * MARGIN);
+    let y = |cost: f64| {
+        HEIGHT - MARGIN - ((cost - 1.0) / 2.0).clamp(0.0, 1.0) * (HEIGHT - 2.0 * MARGIN)
+    };
     open(page, "Cost over the oracle's against the share of requests in violation");
-    for (share, label) in [(0.0, "0"), (0.001, "0.1 %"), (0.005, "0.5 %"), (0.01, "1 %"), (0.02, "2 %"), (0.1, "10 %")] {
+    for (share, label) in [
+        (0.0, "0"),
+        (0.001, "0.1 %"),
+        (0.005, "0.5 %"),
+        (0.01, "1 %"),
+        (0.02, "2 %"),
+        (0.1, "10 %"),
+    ] {
         text(page, x(share), HEIGHT - MARGIN + 16.0, label);
     }
     for cost in [1.0, 1.5, 2.0, 2.5, 3.0] {
         text(page, 8.0, y(cost) + 4.0, &format!("{cost:.1}"));
-        _ = write!(page, "<path class=\"axis\" d=\"M{MARGIN} {0:.1}H{1:.1}\"/>", y(cost), WIDTH - 150.0);
+        _ = write!(
+            page,
+            "<path class=\"axis\" d=\"M{MARGIN} {0:.1}H{1:.1}\"/>",
+            y(cost),
+            WIDTH - 150.0
+        );
     }
     for (at, policy) in policies.iter().enumerate() {
-        let points = policy.runs.iter().map(|run| (x(run.score.violation), y(run.score.cost_over_oracle)));
+        let points =
+            policy.runs.iter().map(|run| (x(run.score.violation), y(run.score.cost_over_oracle)));
         line(page, points, &color(at));
         for run in policy.runs.iter().filter(|run| run.is_default) {
             _ = write!(

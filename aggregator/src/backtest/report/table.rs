@@ -23,7 +23,17 @@ fn one(text: &mut String, trace: &TraceReport) {
     _ = writeln!(
         text,
         "  {:<17} {:>9} {:>7} {:>10} {:>7} {:>7} {:>7} {:>9} {:>9} {:>8} {:>8}  cost at 2 / 1 / 0.5 %",
-        "policy", "violation", "slow", "pod-hours", "/oracle", "ups", "downs", "reversals/h", "recovery", "p50 us", "p99 us",
+        "policy",
+        "violation",
+        "slow",
+        "pod-hours",
+        "/oracle",
+        "ups",
+        "downs",
+        "reversals/h",
+        "recovery",
+        "p50 us",
+        "p99 us",
     );
     for policy in &trace.policies {
         let Some(run) = policy.default_run() else { continue };

@@ -229,8 +229,7 @@ impl Contender {
         let start = self.is_default.then(|| watch.micros());
         let desired = match &mut self.policy {
             Policy::Foresail(autoscaler) => {
-                let observation =
-                    self.cluster.observation(step.world, step.at, &outcome, step.now);
+                let observation = self.cluster.observation(step.world, step.at, &outcome, step.now);
                 autoscaler.step_with(step.now, &observation, step.curve).decision.desired_replicas
             }
             Policy::Peer(peer) => peer.desired(&PeerView {

@@ -12,11 +12,11 @@ fn csv(rows: impl Iterator<Item = (u64, String)>) -> String {
 
 #[test]
 fn rows_stand_on_their_grid_and_gaps_are_not_known() {
-    let text = csv((0..40).filter(|i| *i != 7).map(|i| {
-        (1_000 + i * 60, if i == 9 { String::new() } else { format!("{i}") })
-    }));
+    let text = csv((0..40)
+        .filter(|i| *i != 7)
+        .map(|i| (1_000 + i * 60, if i == 9 { String::new() } else { format!("{i}") })));
     let trace = Trace::parse("t", &text).unwrap();
-    assert_eq!((trace.step, trace.rates.len()), (Duration::from_secs(60), 40));
+    assert_eq!((trace.step, trace.rates.len()), (Duration::from_mins(1), 40));
     assert_eq!(trace.start, Timestamp::from_secs(1_000));
     assert_eq!([trace.rates[6], trace.rates[7], trace.rates[9]], [Some(6.0), None, None]);
 }
@@ -44,8 +44,14 @@ fn what_is_wrong_is_named_with_its_line() {
     assert!(matches!(Trace::parse("t", ""), Err(TraceError::Header { .. })));
     let bad = "timestamp,rps\nx,1\n";
     assert!(matches!(Trace::parse("t", bad), Err(TraceError::Timestamp { line: 2, .. })));
-    assert!(matches!(Trace::parse("t", "timestamp,rps\n5\n"), Err(TraceError::Short { line: 2, .. })));
-    assert!(matches!(Trace::parse("t", "timestamp,rps\n5,1\n"), Err(TraceError::Size { rows: 1, .. })));
+    assert!(matches!(
+        Trace::parse("t", "timestamp,rps\n5\n"),
+        Err(TraceError::Short { line: 2, .. })
+    ));
+    assert!(matches!(
+        Trace::parse("t", "timestamp,rps\n5,1\n"),
+        Err(TraceError::Size { rows: 1, .. })
+    ));
 }
 
 #[test]

@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use super::*;
 use crate::config::Config;
 
@@ -25,8 +27,8 @@ fn every_line_is_answered_on_its_own_line() {
                  {\"t\":1700000030,\"rps\":500,\"ready\":5,\"replicas\":5}\n";
     let answers = answers(input);
     assert_eq!(answers.len(), 9);
-    for at in 1..8 {
-        assert!(answers[at]["error"].is_string(), "{}", answers[at]);
+    for answer in &answers[1..8] {
+        assert!(answer["error"].is_string(), "{answer}");
     }
     assert!(answers[2]["error"].as_str().unwrap().starts_with("rps: -3"), "{}", answers[2]);
     assert!(answers[4]["error"].as_str().unwrap().starts_with("rsp: no such field"));
@@ -39,7 +41,8 @@ fn every_line_is_answered_on_its_own_line() {
 fn what_is_absent_is_not_known_and_lowers_nothing() {
     let mut input = String::new();
     for i in 0..40_u64 {
-        input += &format!("{{\"t\":{},\"replicas\":9,\"ready\":9}}\n", 1_700_000_000 + i * 15);
+        let t = 1_700_000_000 + i * 15;
+        writeln!(input, "{{\"t\":{t},\"replicas\":9,\"ready\":9}}").unwrap();
     }
     for answer in answers(&input) {
         assert_eq!(answer["desired"], 9, "{answer}");

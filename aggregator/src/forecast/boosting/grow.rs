@@ -146,7 +146,8 @@ impl<'a> Grower<'a> {
             right: LEAF,
         });
         self.attach(leaf.parent, tree, u16::try_from(node).unwrap_or(0));
-        let middle = leaf.from + partition(self.rows, &mut sample[leaf.from..leaf.to], feature, bin);
+        let middle =
+            leaf.from + partition(self.rows, &mut sample[leaf.from..leaf.to], feature, bin);
         let left_is_small = middle - leaf.from <= leaf.to - middle;
         let small = if left_is_small { leaf.from..middle } else { middle..leaf.to };
         let small_histogram = self.histogram(&sample[small.clone()]);
@@ -233,8 +234,8 @@ impl<'a> Grower<'a> {
         let least = self.params.min_leaf_rows as u64;
         let (rows, above) = (rows as u64, u64::from(above));
         let score = |rows: u64, above: u64| {
-            let gradient = above as f64 * self.quantile
-                - (rows - above) as f64 * (1.0 - self.quantile);
+            let gradient =
+                above as f64 * self.quantile - (rows - above) as f64 * (1.0 - self.quantile);
             gradient * gradient / (rows as f64 + f64::from(self.params.l2))
         };
         let whole = score(rows, above);

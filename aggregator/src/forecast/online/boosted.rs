@@ -180,7 +180,9 @@ impl Record {
     pub(crate) fn tail(&self, quantiles: &[f64; LEVELS.len()]) -> [f64; EXCEEDANCE.len()] {
         let mut tail = [0.0; EXCEEDANCE.len()];
         self.scores.tails(&EXCEEDANCE, &mut tail);
-        tail.iter_mut().for_each(|score| *score = from_score(quantiles, *score));
+        for score in &mut tail {
+            *score = from_score(quantiles, *score);
+        }
         tail
     }
 
@@ -212,7 +214,8 @@ impl Record {
             }
             self.seen += 1.0;
             self.mean_loss += (1.0 / self.seen).max(0.001) * (plain - self.mean_loss);
-            let lead = ((trees - plain) / self.mean_loss.max(1e-9)).clamp(-LARGEST_LEAD, LARGEST_LEAD);
+            let lead =
+                ((trees - plain) / self.mean_loss.max(1e-9)).clamp(-LARGEST_LEAD, LARGEST_LEAD);
             self.behind = KEEP * self.behind + lead;
             self.scores.add(to_score(&quantiles, x));
         }

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::features::{Calendar, increment, value};
 
-
 /// Number of point experts.
 pub(crate) const EXPERTS: usize = 8;
 /// Learning rate of the weights.

@@ -40,7 +40,9 @@ impl DecayedHistogram {
             })
             .collect();
         let sum: f64 = counts.iter().sum();
-        counts.iter_mut().for_each(|count| *count *= prior_weight / sum);
+        for count in &mut counts {
+            *count *= prior_weight / sum;
+        }
         #[expect(clippy::cast_possible_truncation, reason = "counts need no more digits")]
         let counts = counts.into_iter().map(|count| count as f32).collect();
         Self { counts, weight: 1.0, total: prior_weight, growth: 0.5_f64.powf(-1.0 / half_life) }

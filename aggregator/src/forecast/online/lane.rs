@@ -131,15 +131,16 @@ impl Lane {
         let mut row = now.lags;
         features::seasons(values, at, self.ahead, calendar, &mut row);
         let linear = [base + dot(&self.plain, &row), base + self.ridge.predict(&row)];
-        let all =
-            experts::forecasts(values, at, self.ahead, calendar, now.smoothers, base, linear);
+        let all = experts::forecasts(values, at, self.ahead, calendar, now.smoothers, base, linear);
         let point = self.weights.combine(&all);
         let target = index + self.ahead as u64;
         let inputs = self.spread.inputs(calendar, target, point, now.scanner.ln_change());
         let scale = self.spread.scale(&inputs);
         let mut tail = [0.0; EXCEEDANCE.len()];
         self.errors.tails(&EXCEEDANCE, &mut tail);
-        tail.iter_mut().for_each(|z| *z = point + scale * *z);
+        for z in &mut tail {
+            *z = point + scale * *z;
+        }
         self.said.push_back(Said {
             index,
             base: narrow(base),

@@ -62,11 +62,12 @@ impl ForgettingRidge {
     pub(crate) fn solve(&self, used: usize) -> Option<Vec<f64>> {
         let used = used.min(self.features);
         let mut matrix: DenseMatrix<f64> = DenseMatrix::zeros(used, used);
+        let (gram, moment) = (self.gram.as_slice(), self.moment.as_slice());
         let mut at = 0;
         let mut trace = 0.0;
         for row in 0..self.features {
             for column in row..self.features {
-                let value = self.gram.get(at).copied().unwrap_or(0.0);
+                let value = gram.get(at).copied().unwrap_or(0.0);
                 at += 1;
                 if column < used {
                     matrix.set((row, column), value);
@@ -79,7 +80,7 @@ impl ForgettingRidge {
         for row in 0..used {
             matrix.add_element_mut((row, row), penalty);
         }
-        let moment = DenseMatrix::new(used, 1, self.moment.get(..used)?.to_vec(), true).ok()?;
+        let moment = DenseMatrix::new(used, 1, moment.get(..used)?.to_vec(), true).ok()?;
         let solution = matrix.cholesky_solve_mut(moment).ok()?;
         let mut weights: Vec<f64> = solution.iterator(0).copied().collect();
         weights.resize(self.features, 0.0);

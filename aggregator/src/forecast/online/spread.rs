@@ -68,7 +68,8 @@ impl Spread {
         let part = part_of(calendar, target);
         let near = [part + PARTS - 1, part, part + 1].map(|part| part % PARTS);
         let known = near.iter().filter_map(|part| self.by_part.get(*part)).filter(|x| !x.is_nan());
-        let (sum, count) = known.fold((0.0, 0.0), |(sum, count), x| (sum + f64::from(*x), count + 1.0));
+        let (sum, count) =
+            known.fold((0.0, 0.0), |(sum, count), x| (sum + f64::from(*x), count + 1.0));
         (count > 0.0).then(|| (sum / count).max(LEAST).ln())
     }
 
