@@ -49,30 +49,18 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Serve { config, check } => serve_or_check(&config, check),
         Command::Decide { config } => decide(config.as_deref()),
-        Command::Backtest(arguments) => backtest::run(&arguments, std::io::stdout().lock())
-            .map_err(|error| {
-                if error.downcast_ref::<std::io::Error>().is_none() {
-                    error.context(BadInput)
-                } else {
-                    error
-                }
-            }),
+        Command::Backtest(arguments) => backtest::run(&arguments, std::io::stdout().lock()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "foresail: {error:#}");
             let is_config = error.downcast_ref::<ConfigError>().is_some()
-                || error.downcast_ref::<BadInput>().is_some();
+                || error.downcast_ref::<backtest::BadInput>().is_some();
             if is_config { ExitCode::from(BAD_CONFIG) } else { ExitCode::FAILURE }
         }
     }
 }
-
-/// Marks an error of the user's input.
-#[derive(Debug, thiserror::Error)]
-#[error("nothing was replayed")]
-struct BadInput;
 
 fn decide(path: Option<&Path>) -> anyhow::Result<()> {
     let text = match path {

@@ -73,6 +73,11 @@ pub struct Arguments {
     threads: Option<usize>,
 }
 
+/// Marks an error of the user's input; see its cause.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing was replayed")]
+pub struct BadInput;
+
 struct Watch(clock::Stopwatch);
 
 impl Stopwatch for Watch {
@@ -86,6 +91,29 @@ impl Stopwatch for Watch {
 /// # Errors
 /// When an argument or a file cannot be used; nothing was replayed then.
 pub fn run(arguments: &Arguments, mut output: impl Write) -> anyhow::Result<()> {
+    let Plan { scenario, config, selection, traces } = plan(arguments).context(BadInput)?;
+    let reports = replay(&traces, &scenario, &config, &selection, arguments.threads)?;
+    let report = Report::new(summary_of(&scenario), reports);
+    output.write_all(table(&report).as_bytes())?;
+    if let Some(path) = &arguments.json {
+        write(path, &(serde_json::to_string_pretty(&report)? + "\n"))?;
+    }
+    if let Some(path) = &arguments.html {
+        write(path, &html(&report))?;
+    }
+    Ok(())
+}
+
+/// What is to be replayed.
+struct Plan {
+    scenario: Scenario,
+    config: WorkloadConfig,
+    selection: Selection,
+    traces: Vec<Trace>,
+}
+
+/// Reads and checks everything before anything is replayed.
+fn plan(arguments: &Arguments) -> anyhow::Result<Plan> {
     let scenario = scenario(arguments)?;
     let config = config(arguments.config.as_deref())?;
     let selection = Selection { policies: policies(&arguments.policies)?, sweep: arguments.sweep };
@@ -99,16 +127,7 @@ pub fn run(arguments: &Arguments, mut output: impl Write) -> anyhow::Result<()> 
         trace.rates.iter_mut().flatten().for_each(|rate| *rate *= scale);
         traces.push(trace);
     }
-    let reports = replay(&traces, &scenario, &config, &selection, arguments.threads)?;
-    let report = Report::new(summary_of(&scenario), reports);
-    output.write_all(table(&report).as_bytes())?;
-    if let Some(path) = &arguments.json {
-        write(path, &(serde_json::to_string_pretty(&report)? + "\n"))?;
-    }
-    if let Some(path) = &arguments.html {
-        write(path, &html(&report))?;
-    }
-    Ok(())
+    Ok(Plan { scenario, config, selection, traces })
 }
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {

@@ -1,6 +1,6 @@
 """A service that `foresail decide` scales: two days of load, pods that take a minute to start.
 
-Prints every observation with the decision that it got, one JSON object a line.
+Prints every observation's line with the line that answered it, one JSON object a line.
 """
 
 import json
@@ -39,8 +39,9 @@ for step in range(2 * 86400 // STEP):
             del observation[field]
     foresail.stdin.write(json.dumps(observation) + "\n")
     foresail.stdin.flush()
-    decision = json.loads(foresail.stdout.readline())
-    print(json.dumps({"observation": observation, "decision": decision}))
+    answer = foresail.stdout.readline()
+    decision = json.loads(answer)
+    print(json.dumps({"observation": json.dumps(observation), "decision": answer.strip()}))
     ready += starting.pop(0)
     starting.append(0)
     change = decision["desired"] - observation["replicas"]
