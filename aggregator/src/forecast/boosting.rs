@@ -94,7 +94,7 @@ impl QuantileForest {
         params: &BoostParams,
     ) -> Result<Self, ForecastError> {
         params.check()?;
-        let needed = 4 * params.min_leaf_rows;
+        let needed = params.min_leaf_rows.saturating_mul(4);
         if rows.len() < needed {
             return Err(ForecastError::TooShort { known: rows.len(), needed });
         }
