@@ -8,7 +8,7 @@ use crate::backtest::oracle::Plan;
 use crate::backtest::peers::{Peer, PeerKind, PeerView};
 use crate::backtest::report::Run;
 use crate::backtest::score::Scorer;
-use crate::config::{Mode, Profile, ScaleIn, WorkloadConfig};
+use crate::config::{CapacitySource, Mode, Profile, ScaleIn, WorkloadConfig};
 use crate::forecast::Curve;
 use crate::simulate::{Cluster, Scenario, World};
 use crate::units::{Ratio, Rps, Timestamp};
@@ -111,6 +111,8 @@ pub(super) fn for_world(
     config.startup_time = scenario.startup;
     config.decision_interval = scenario.decision_interval;
     config.forecast.step = scenario.decision_interval;
+    // Known to everybody here, peers included: what is compared is the decision.
+    config.capacity = CapacitySource::Fixed;
     config.target_rps_per_replica = Rps::new(world.capacity_rps).unwrap_or_default();
     config
 }
