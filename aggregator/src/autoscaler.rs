@@ -217,7 +217,6 @@ impl Autoscaler {
             rps_per_replica: rps.get() / f64::from(ready),
             requests: rps.get() * self.config.decision_interval.as_secs_f64(),
             slow_share,
-            is_saturated: false,
         };
         self.capacity.observe(&self.expectation, &evidence);
     }
@@ -235,7 +234,7 @@ impl Autoscaler {
         observation: &Observation,
         curve: Option<&Curve>,
     ) -> Step {
-        self.curve.clone_from(&curve.cloned());
+        self.curve = curve.cloned();
         self.decide(now, observation, None)
     }
 

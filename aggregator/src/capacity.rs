@@ -30,8 +30,6 @@ const PRIOR_SPREAD: f64 = 0.35;
 const CAUTIOUS: f64 = 0.25;
 /// Odds are kept within this, so that no hypothesis is ruled out for good.
 const FLOOR: f64 = -12.0;
-/// Standard deviation of the logarithm of throughput when a replica is saturated.
-const SATURATED_SPREAD: f64 = 0.08;
 /// A service's own time against the objective's latency, when nothing is known of it.
 const SERVICE_SHARE: f64 = 1.0 / 7.0;
 
@@ -44,8 +42,6 @@ pub struct Evidence {
     pub requests: f64,
     /// Share of them over the objective's latency, 0 to 1.
     pub slow_share: f64,
-    /// Whether requests waited or were dropped for want of capacity.
-    pub is_saturated: bool,
 }
 
 /// Learns a workload's capacity.
@@ -54,7 +50,6 @@ pub struct CapacityLearner {
     centre: f64,
     /// Log odds by workers, then by capacity.
     odds: Vec<f32>,
-    count: f64,
 }
 
 /// Slow shares that hypotheses expect, by workers and load relative to capacity.
@@ -101,7 +96,7 @@ fn narrow(value: f64) -> f32 {
 impl CapacityLearner {
     /// Begins with the number that the user gave, taken for a good guess.
     pub fn new(nominal: Rps) -> Self {
-        let mut learner = Self { centre: nominal.get().max(1e-3), odds: Vec::new(), count: 0.0 };
+        let mut learner = Self { centre: nominal.get().max(1e-3), odds: Vec::new() };
         learner.odds = WORKERS
             .iter()
             .flat_map(|_| {
@@ -117,28 +112,21 @@ impl CapacityLearner {
     /// Learns from an interval. Evidence that is not a number, negative, or of no requests teaches
     /// nothing.
     pub fn observe(&mut self, expectation: &Expectation, evidence: &Evidence) {
-        let Evidence { rps_per_replica, requests, slow_share, is_saturated } = *evidence;
+        let Evidence { rps_per_replica, requests, slow_share } = *evidence;
         let is_valid = (1e-9..1e12).contains(&rps_per_replica)
             && (0.5..1e15).contains(&requests)
             && (0.0..=1.0).contains(&slow_share);
         if !is_valid {
             return;
         }
-        self.count += 1.0;
         let weight = requests.min(MOST_REQUESTS);
         let load = rps_per_replica / self.centre;
         for (at, odds) in self.odds.iter_mut().enumerate() {
             let (which, place) = (at / CAPACITIES, at % CAPACITIES);
             let part = load / relative(place as f64);
-            let likelihood = if is_saturated {
-                let safe = expectation.safe.get(which).copied().unwrap_or(1.0);
-                // Saturated, a replica serves its capacity over its safe utilisation.
-                let z = (part * safe).ln() / SATURATED_SPREAD;
-                (-z * z / 2.0).max(-8.0)
-            } else {
-                let slow = expectation.slow_share(which, part);
-                weight * (slow_share * slow.ln() + (1.0 - slow_share) * (1.0 - slow).ln())
-            };
+            let slow = expectation.slow_share(which, part);
+            let likelihood =
+                weight * (slow_share * slow.ln() + (1.0 - slow_share) * (1.0 - slow).ln());
             *odds = narrow(f64::from(*odds) * KEEP + likelihood);
         }
         let most = self.odds.iter().copied().fold(f32::MIN, f32::max);
@@ -198,17 +186,6 @@ impl CapacityLearner {
     /// The rate per replica that is safe, cautiously.
     pub fn safe_rps(&self) -> Rps {
         Rps::new(self.centre * self.quantile(CAUTIOUS)).unwrap_or_default()
-    }
-
-    /// The median of what is believed, and its 10 and 90 % quantiles.
-    pub fn belief(&self) -> (f64, [f64; 2]) {
-        let at = |share| self.centre * self.quantile(share);
-        (at(0.5), [at(0.1), at(0.9)])
-    }
-
-    /// Intervals learned from.
-    pub const fn intervals(&self) -> f64 {
-        self.count
     }
 }
 

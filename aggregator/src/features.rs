@@ -13,9 +13,6 @@ pub(crate) use rows::{
     BOOSTED, LINEAR, LINEAR_WITHOUT_SEASONS, Origin, Scanner, increment, seasons, value,
 };
 
-/// Version of [`SCHEMA`]; a stored model made for another one is not used.
-pub const SCHEMA_VERSION: u32 = 1;
-
 /// A feature: its name and its unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Feature {

@@ -17,7 +17,7 @@ use crate::features::{Accumulator, Track};
 use crate::units::{Ratio, Rps, Timestamp};
 use online::{GrowJob, Grown, Online, OnlineSettings, Outlook};
 
-pub use tail::{EXCEEDANCE, MEDIAN, Tail};
+pub use tail::{EXCEEDANCE, Tail};
 
 /// Horizons in steps at which a forecast is always made, besides the lead.
 const HORIZONS: [usize; 4] = [1, 5, 10, 20];
@@ -76,13 +76,6 @@ pub struct Curve {
     pub issued_at: Timestamp,
     /// Steps, nearest first.
     pub points: Vec<Point>,
-}
-
-impl Curve {
-    /// The forecast of the first step at or after `at`, or of the last.
-    pub fn at(&self, at: Timestamp) -> Option<&Point> {
-        self.points.iter().find(|point| point.at >= at).or(self.points.last())
-    }
 }
 
 /// Load and models of one workload.

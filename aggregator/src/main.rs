@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use foresail_aggregator::commands::{backtest, decide};
+use foresail_aggregator::commands::{backtest, decide, workload};
 use foresail_aggregator::config::{Config, ConfigError};
 use foresail_aggregator::serve;
 use tokio::net::TcpListener;
@@ -63,14 +63,7 @@ fn main() -> ExitCode {
 }
 
 fn decide(path: Option<&Path>) -> anyhow::Result<()> {
-    let text = match path {
-        None => decide::DEFAULT_CONFIG.to_owned(),
-        Some(path) => std::fs::read_to_string(path)
-            .with_context(|| format!("the configuration {} cannot be read", path.display()))?,
-    };
-    let config = Config::from_yaml(&text)?;
-    let workload = config.workloads.into_iter().next();
-    let workload = workload.context("the configuration has no workload; add one")?;
+    let workload = workload(path)?;
     decide::run(workload, std::io::stdin().lock(), std::io::stdout().lock())?;
     Ok(())
 }

@@ -230,7 +230,7 @@ fn burst(config: &WorkloadConfig, observation: &Observation, capacity: Rps) -> O
 }
 
 /// Replicas that serve a rate at the target, begun ones counted.
-fn replicas_for(rps: f64, target: f64) -> u32 {
+pub(crate) fn replicas_for(rps: f64, target: f64) -> u32 {
     // A hair above a whole number is rounding, not load.
     let replicas = (rps / target - 1e-9).ceil().clamp(0.0, f64::from(u32::MAX));
     #[expect(

@@ -1,13 +1,14 @@
 //! A simulated service: replicas that take time to start, a queue that fills, what telemetry shows.
 //!
 //! Requests are a fluid; latency within a step follows from the closed form of the queue at the
-//! step's utilisation. The assumptions are in `docs/simulator.md`.
+//! step's utilisation. The assumptions are in `docs/backtest.md`.
 
 mod cluster;
 mod latency;
 
 use std::time::Duration;
 
+use crate::policy::replicas_for;
 use crate::queueing::safe_utilisation;
 
 pub use cluster::{Cluster, Outcome};
@@ -129,7 +130,7 @@ impl World {
 
     /// Replicas that a step requires, at least 1.
     pub fn required(&self, at: usize) -> u32 {
-        replicas_for(self.filled.get(at).copied().unwrap_or(0.0), self.capacity_rps)
+        required(self.filled.get(at).copied().unwrap_or(0.0), self.capacity_rps)
     }
 }
 
@@ -158,7 +159,7 @@ fn capacity(rates: &[f64], mean: f64) -> f64 {
     let (mut low, mut high) = (highest * 1e-6, highest);
     for _ in 0..60 {
         let middle = (low * high).sqrt();
-        let sum: f64 = rates.iter().map(|rate| f64::from(replicas_for(*rate, middle))).sum();
+        let sum: f64 = rates.iter().map(|rate| f64::from(required(*rate, middle))).sum();
         if sum / rates.len().max(1) as f64 > mean {
             low = middle;
         } else {
@@ -168,13 +169,9 @@ fn capacity(rates: &[f64], mean: f64) -> f64 {
     (low * high).sqrt()
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "clamped to the type's range"
-)]
-fn replicas_for(rate: f64, capacity: f64) -> u32 {
-    (rate / capacity - 1e-9).ceil().clamp(1.0, 4e9) as u32
+/// Replicas that serve a rate, at least 1.
+fn required(rate: f64, capacity: f64) -> u32 {
+    replicas_for(rate, capacity).max(1)
 }
 
 /// Numbers by chance that are the same for a seed: `SplitMix64` (Steele, Lea and Flood 2014).

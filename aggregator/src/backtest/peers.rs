@@ -44,6 +44,23 @@ pub struct PeerView {
 }
 
 impl PeerView {
+    /// A step of a workload whose replicas serve 10 requests a second safely and all are ready.
+    #[cfg(test)]
+    fn at(now: Timestamp, step: Duration, rps: Option<f64>, replicas: u32) -> Self {
+        Self {
+            now,
+            step,
+            rps,
+            cpu_utilisation: None,
+            ready: replicas,
+            replicas,
+            capacity_rps: 10.0,
+            startup: Duration::from_mins(1),
+            min: 1,
+            max: 1000,
+        }
+    }
+
     /// Between the operator's bounds.
     fn bounded(&self, replicas: u32) -> u32 {
         replicas.clamp(self.min.min(self.max), self.max)

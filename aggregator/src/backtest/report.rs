@@ -57,6 +57,15 @@ impl PolicyReport {
         self.runs.iter().find(|run| run.is_default)
     }
 
+    /// Cost at a level for people: `-` without a sweep, and said when it is unreachable.
+    fn cost_text(&self, violation: f64) -> String {
+        match self.cost_at(violation) {
+            Some(cost) => format!("{cost:.3}"),
+            None if self.runs.len() < 2 => "-".to_owned(),
+            None => "unreachable".to_owned(),
+        }
+    }
+
     /// Cost at a level; `None` when it is unreachable or no sweep was made.
     pub fn cost_at(&self, violation: f64) -> Option<f64> {
         self.cost_at.iter().find(|at| (at.violation - violation).abs() < 1e-9)?.cost_over_oracle
@@ -152,6 +161,13 @@ pub struct Frontier {
     pub cost_over_oracle: Option<f64>,
     /// Traces in that mean.
     pub common: usize,
+}
+
+impl Frontier {
+    /// The cost for people.
+    fn cost_text(&self) -> String {
+        self.cost_over_oracle.map_or_else(|| "-".to_owned(), |cost| format!("{cost:.3}"))
+    }
 }
 
 /// The whole backtest.

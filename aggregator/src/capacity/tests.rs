@@ -20,7 +20,6 @@ fn learn(learner: &mut CapacityLearner, capacity: f64, workers: u32, service_s: 
             rps_per_replica: load * capacity,
             requests: load * capacity * 15.0 * 10.0,
             slow_share: slow,
-            is_saturated: false,
         };
         learner.observe(&expectation, &evidence);
     }
@@ -62,8 +61,7 @@ fn more_slow_requests_never_raise_it() {
     let expectation = Expectation::new(&objective());
     let learned = |slow_share: f64| {
         let mut learner = CapacityLearner::new(Rps::new(64.0).unwrap());
-        let evidence =
-            Evidence { rps_per_replica: 50.0, requests: 700.0, slow_share, is_saturated: false };
+        let evidence = Evidence { rps_per_replica: 50.0, requests: 700.0, slow_share };
         (0..50).for_each(|_| learner.observe(&expectation, &evidence));
         learner.safe_rps().get()
     };
@@ -77,16 +75,10 @@ fn what_is_no_evidence_teaches_nothing() {
     let before = CapacityLearner::new(Rps::new(64.0).unwrap());
     let mut learner = before.clone();
     for bad in [f64::NAN, f64::INFINITY, -1.0, 0.0] {
-        let evidence =
-            Evidence { rps_per_replica: bad, requests: 10.0, slow_share: 0.0, is_saturated: false };
+        let evidence = Evidence { rps_per_replica: bad, requests: 10.0, slow_share: 0.0 };
         learner.observe(&expectation, &evidence);
     }
-    let no_share = Evidence {
-        rps_per_replica: 1.0,
-        requests: 10.0,
-        slow_share: f64::NAN,
-        is_saturated: false,
-    };
+    let no_share = Evidence { rps_per_replica: 1.0, requests: 10.0, slow_share: f64::NAN };
     learner.observe(&expectation, &no_share);
     assert_eq!(learner, before);
 }

@@ -11,13 +11,13 @@ use anyhow::{Context, bail};
 use clap::Args;
 use flate2::read::GzDecoder;
 
-use super::decide::DEFAULT_CONFIG;
+use super::workload;
 use crate::backtest::peers::PeerKind;
 use crate::backtest::report::{Report, ScenarioSummary, TraceReport, html, table};
 use crate::backtest::run::{Choice, Selection, Stopwatch, run_trace};
 use crate::backtest::trace::Trace;
 use crate::clock;
-use crate::config::{Config, WorkloadConfig};
+use crate::config::WorkloadConfig;
 use crate::simulate::Scenario;
 
 /// The longest recording that is read, unpacked.
@@ -115,7 +115,7 @@ struct Plan {
 /// Reads and checks everything before anything is replayed.
 fn plan(arguments: &Arguments) -> anyhow::Result<Plan> {
     let scenario = scenario(arguments)?;
-    let config = config(arguments.config.as_deref())?;
+    let config = workload(arguments.config.as_deref())?;
     let selection = Selection { policies: policies(&arguments.policies)?, sweep: arguments.sweep };
     let mut traces = Vec::new();
     for path in &arguments.trace {
@@ -151,18 +151,6 @@ fn scenario(arguments: &Arguments) -> anyhow::Result<Scenario> {
         seed: arguments.seed,
         ..Scenario::default()
     })
-}
-
-fn config(path: Option<&Path>) -> anyhow::Result<WorkloadConfig> {
-    let config = match path {
-        None => Config::from_yaml(DEFAULT_CONFIG)?,
-        Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("the configuration {} cannot be read", path.display()))?;
-            Config::from_yaml(&text).with_context(|| path.display().to_string())?
-        }
-    };
-    config.workloads.into_iter().next().context("the configuration has no workload; add one")
 }
 
 fn policies(list: &str) -> anyhow::Result<Vec<Choice>> {

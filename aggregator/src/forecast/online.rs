@@ -117,11 +117,6 @@ impl Online {
         &self.track
     }
 
-    /// Steps taken in.
-    pub const fn steps(&self) -> u64 {
-        self.steps
-    }
-
     /// Takes in the step `index`, `None` where nothing was measured, and forecasts from it.
     pub fn observe(&mut self, index: u64, rate: Option<f64>) -> Outlook {
         self.track.push(index, rate);

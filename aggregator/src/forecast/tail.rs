@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 pub const EXCEEDANCE: [f64; 12] =
     [0.9, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005];
 /// Place of the median in [`EXCEEDANCE`].
-pub const MEDIAN: usize = 1;
+const MEDIAN: usize = 1;
 
 /// Rates, in requests per second, that are exceeded with the probabilities in [`EXCEEDANCE`];
 /// ascending.
@@ -38,13 +38,6 @@ impl Tail {
     /// The median rate.
     pub const fn median(&self) -> f64 {
         self.rates[MEDIAN]
-    }
-
-    /// The same with every rate at least `least`.
-    #[must_use]
-    pub fn at_least(mut self, least: f64) -> Self {
-        self.rates.iter_mut().for_each(|rate| *rate = rate.max(least));
-        self
     }
 
     /// The rate exceeded with probability `alpha`, interpolated in the logarithm of `alpha`;

@@ -89,7 +89,7 @@ fn summary(page: &mut String, report: &Report) {
             policy.reversals_per_hour
         );
         for at in &policy.frontier {
-            let cost = at.cost_over_oracle.map_or_else(|| "-".into(), |cost| format!("{cost:.3}"));
+            let cost = at.cost_text();
             _ = write!(page, "<td>{cost} <small>({})</small></td>", at.feasible);
         }
         page.push_str("</tr>");
@@ -109,11 +109,7 @@ fn one(page: &mut String, trace: &TraceReport) {
     page.push_str("<div class=\"scroll\"><table><tr><th>policy</th><th>violation</th><th>slow</th><th>pod-hours</th><th>/ oracle</th><th>changes/h</th><th>cost at 1 %</th></tr>");
     for policy in &trace.policies {
         let Some(run) = policy.default_run() else { continue };
-        let cost = match policy.cost_at(0.01) {
-            Some(cost) => format!("{cost:.3}"),
-            None if policy.runs.len() < 2 => "-".to_owned(),
-            None => "unreachable".to_owned(),
-        };
+        let cost = policy.cost_text(0.01);
         _ = write!(
             page,
             "<tr><td>{}</td><td>{:.2} %</td><td>{:.2} %</td><td>{:.0}</td><td>{:.3}</td><td>{:.1}</td><td>{cost}</td></tr>",

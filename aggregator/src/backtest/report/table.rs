@@ -55,11 +55,7 @@ fn one(text: &mut String, trace: &TraceReport) {
             micros(run.decision_p99_us),
         );
         for level in LEVELS {
-            let cost = match policy.cost_at(level) {
-                Some(cost) => format!("{cost:.3}"),
-                None if policy.runs.len() < 2 => "-".to_owned(),
-                None => "unreachable".to_owned(),
-            };
+            let cost = policy.cost_text(level);
             _ = write!(text, " {cost}");
         }
         text.push('\n');
@@ -92,7 +88,7 @@ fn over_all(text: &mut String, report: &Report) {
             policy.reversals_per_hour
         );
         for at in &policy.frontier {
-            let cost = at.cost_over_oracle.map_or_else(|| "-".into(), |cost| format!("{cost:.3}"));
+            let cost = at.cost_text();
             _ = write!(text, " {cost} ({})", at.feasible);
         }
         text.push('\n');

@@ -8,7 +8,7 @@ use super::least_squares::dot;
 use crate::features::{self, BOOSTED, Calendar, LINEAR, Origin, Scanner};
 use crate::forecast::ForecastError;
 use crate::forecast::boosting::{BinnedRows, Binner, BoostParams, QuantileForest};
-use crate::forecast::tail::{EXCEEDANCE, MEDIAN};
+use crate::forecast::tail::EXCEEDANCE;
 
 /// Quantiles that are learned.
 pub(crate) const LEVELS: [f64; 4] = [0.5, 0.9, 0.98, 0.995];
@@ -252,5 +252,3 @@ fn between(xs: &[f64; 4], ys: &[f64; 4], at: usize, x: f64) -> f64 {
     let (Some(y0), Some(y1)) = (ys.get(at - 1), ys.get(at)) else { return 0.0 };
     y0 + (x - x0) * (y1 - y0) / (x1 - x0).max(1e-12)
 }
-
-const _: () = assert!(MEDIAN == 1);

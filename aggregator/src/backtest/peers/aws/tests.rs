@@ -2,18 +2,7 @@ use super::*;
 
 /// A step of a minute that ends `minute` minutes after 1970.
 fn view(minute: u64, rps: f64, replicas: u32) -> PeerView {
-    PeerView {
-        now: Timestamp::from_secs(60 * minute),
-        step: DATA_POINT,
-        rps: Some(rps),
-        cpu_utilisation: None,
-        ready: replicas,
-        replicas,
-        capacity_rps: 10.0,
-        startup: Duration::from_mins(1),
-        min: 1,
-        max: 1000,
-    }
+    PeerView::at(Timestamp::from_secs(60 * minute), DATA_POINT, Some(rps), replicas)
 }
 
 /// Each day 100 a second, but 400 from 10:00 to 12:00.

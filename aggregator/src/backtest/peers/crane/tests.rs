@@ -4,18 +4,7 @@ use super::*;
 use crate::units::Timestamp;
 
 fn view(minute: u64, rps: Option<f64>, replicas: u32) -> PeerView {
-    PeerView {
-        now: Timestamp::from_secs(60 * (minute + 1)),
-        step: Duration::from_mins(1),
-        rps,
-        cpu_utilisation: None,
-        ready: replicas,
-        replicas,
-        capacity_rps: 10.0,
-        startup: Duration::from_mins(1),
-        min: 1,
-        max: 1000,
-    }
+    PeerView::at(Timestamp::from_secs(60 * (minute + 1)), Duration::from_mins(1), rps, replicas)
 }
 
 #[test]

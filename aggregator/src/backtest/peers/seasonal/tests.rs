@@ -5,18 +5,7 @@ use crate::units::Timestamp;
 
 /// A day of 96 steps of 15 min, so that a lead of 60 s is one step and one more.
 fn view(step: u64, rps: Option<f64>, replicas: u32) -> PeerView {
-    PeerView {
-        now: Timestamp::from_secs(900 * (step + 1)),
-        step: Duration::from_mins(15),
-        rps,
-        cpu_utilisation: None,
-        ready: replicas,
-        replicas,
-        capacity_rps: 10.0,
-        startup: Duration::from_mins(1),
-        min: 1,
-        max: 1000,
-    }
+    PeerView::at(Timestamp::from_secs(900 * (step + 1)), Duration::from_mins(15), rps, replicas)
 }
 
 #[test]
