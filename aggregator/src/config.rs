@@ -4,6 +4,7 @@
 //! is a problem too.
 
 mod choice;
+mod part;
 mod reader;
 mod workload;
 
@@ -15,6 +16,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 pub use choice::{CapacitySource, Mode, Profile, ScaleIn};
+pub use part::Part;
 pub use reader::Problem;
 pub use workload::{
     ActuatorConfig, Behavior, BurstConfig, ForecastConfig, Objective, PolicyKind, ScalingPolicy,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::config::WorkloadConfig;
+use crate::config::{Part, WorkloadConfig};
 use crate::features::{Accumulator, Track};
 use crate::units::{Ratio, Rps, Timestamp};
 use online::{GrowJob, Grown, Online, OnlineSettings, Outlook};
@@ -133,12 +133,14 @@ impl Forecaster {
         horizons.push(lead);
         horizons.sort_unstable();
         horizons.dedup();
-        let boosted = horizons.iter().copied().filter(|ahead| *ahead > 1).collect();
+        let has_trees = !config.without.is_some_and(Part::has_no_trees);
+        let boosted = horizons.iter().copied().filter(|ahead| has_trees && *ahead > 1).collect();
         let settings = OnlineSettings {
             day_steps: steps_in(config.forecast.season, step),
             step_seconds: step.as_secs_f64(),
             horizons,
             boosted,
+            without: config.without,
         };
         Self {
             quantile: config.forecast.quantile,

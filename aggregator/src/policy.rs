@@ -147,6 +147,7 @@ impl Policy {
             lead: lead_steps(config.startup_time, config.forecast.step),
             replicas: observation.current_replicas?,
             profile: config.profile,
+            without: config.without,
         };
         let answer = self.priced.answer(&view)?;
         let deciding = answer.deciding;

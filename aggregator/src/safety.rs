@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Mode, WorkloadConfig};
+use crate::config::{Mode, Part, WorkloadConfig};
 use crate::journal::{GuardRecord, Observation};
 use crate::policy::Proposal;
 use crate::units::Timestamp;
@@ -136,7 +136,8 @@ impl Safety {
             self.missed_at = Some(now);
         }
         let calm = config.decision_interval * CALM_AFTER_MISS;
-        let missed_lately = self.missed_at.is_some_and(|at| now.since(at) < calm);
+        let missed_lately = config.without != Some(Part::CalmAfterMiss)
+            && self.missed_at.is_some_and(|at| now.since(at) < calm);
 
         let input = Input { config, now, current, trust: &trust, in_burst, missed_lately };
         let source = if proposal.is_promoted() { Source::Promoted } else { Source::Observed };

@@ -1,20 +1,22 @@
 //! One trace through every policy, a step at a time, side by side.
 //!
-//! Foresail's rows are the real autoscaler with its guards ([`Autoscaler::step`]); what the load
+//! Foresail's rows are the real autoscaler with its guards ([`crate::autoscaler::Autoscaler::step`]); what the load
 //! will be does not depend on the policy, so one forecast serves all of them.
 
+mod ablation;
 mod contender;
+mod leaders;
 
 use thiserror::Error;
 
 use super::oracle::oracle;
 use super::report::{CostAt, LEVELS, PolicyReport, Replicas, Run, Timeline, TraceReport, cost_at};
 use super::trace::Trace;
-use crate::autoscaler::Autoscaler;
 use crate::config::WorkloadConfig;
 use crate::simulate::{Scenario, World};
 use crate::units::Timestamp;
 use contender::{Contender, Step};
+use leaders::Leaders;
 
 pub use contender::{Choice, UnknownPolicy};
 
@@ -73,26 +75,22 @@ pub fn run_trace(
     let plan = oracle(scored, scenario.delay_steps());
     let config = contender::for_world(config, scenario, &world);
     let start = Timestamp::of_step(world.grid.first_index, world.grid.step);
-    let mut leader = Autoscaler::new(&config, start);
     let mut contenders = Vec::new();
     for choice in &selection.policies {
         contenders.extend(choice.contenders(&config, scenario, &world, selection.sweep, &plan));
     }
+    let mut leaders = Leaders::new(&config, start, contenders.iter().map(Contender::without));
     let mut timeline = Buckets::new(&world, &contenders);
     for at in 0..world.filled.len() {
         let now = Timestamp::of_step(world.grid.first_index + at as u64 + 1, world.grid.step);
-        let before = watch.micros();
-        let curve = contender::learn(&mut leader, &world, at, now);
-        let forecast_micros = watch.micros() - before;
-        let step = Step { world: &world, at, now, curve: curve.as_ref(), forecast_micros };
+        leaders.learn(&world, at, now, watch);
+        let step = Step { world: &world, at, now, leaders: &leaders };
         timeline.begin(at, &world, &required);
         for (which, contender) in contenders.iter_mut().enumerate() {
             let replicas = contender.step(&step, watch);
             timeline.add(which, replicas);
         }
-        if let Some(job) = leader.refit_job() {
-            leader.install(job.run());
-        }
+        leaders.refit();
         if at.is_multiple_of(REPORT_EVERY) {
             progress(at as f64 / world.filled.len() as f64);
         }

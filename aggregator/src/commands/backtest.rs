@@ -32,7 +32,8 @@ pub struct Arguments {
     /// Configuration of `foresail serve`; its first workload's settings are used.
     #[arg(long)]
     config: Option<PathBuf>,
-    /// Policies by name, separated by commas; `all` for every one.
+    /// Policies by name, separated by commas; `all` for every one, `ablation` for Foresail without
+    /// each of its parts.
     #[arg(
         long,
         default_value = "foresail,hpa-cpu,hpa-rps,kpa,phpa-holt,arima-stab,seasonal-reactive"
@@ -154,8 +155,10 @@ fn scenario(arguments: &Arguments) -> anyhow::Result<Scenario> {
 }
 
 fn policies(list: &str) -> anyhow::Result<Vec<Choice>> {
-    if list == "all" {
-        return Ok(Choice::all().collect());
+    match list {
+        "all" => return Ok(Choice::all().collect()),
+        "ablation" => return Ok(Choice::ablation().collect()),
+        _ => {}
     }
     let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
     let policies: Result<Vec<_>, _> = names.map(Choice::parse).collect();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::choice::{self, CapacitySource, Mode, Profile, ScaleIn};
+use super::part::Part;
 use super::reader::{Problem, Section, problem};
 use crate::units::{Ratio, Rps, WorkloadKey};
 
@@ -171,6 +172,8 @@ pub struct WorkloadConfig {
     pub behavior: Behavior,
     /// Where decisions go. Required; `none` for nowhere.
     pub actuator: ActuatorConfig,
+    /// A part of the algorithm that is left out; in a replay only, no setting.
+    pub without: Option<Part>,
 }
 
 impl WorkloadConfig {
@@ -232,6 +235,7 @@ impl WorkloadConfig {
             burst: burst?,
             behavior: behavior?,
             actuator: actuator?,
+            without: None,
         })
     }
 }

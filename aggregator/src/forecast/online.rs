@@ -12,6 +12,7 @@ mod spread;
 
 use super::ForecastError;
 use super::tail::Tail;
+use crate::config::Part;
 use crate::features::{self, Calendar, LINEAR, Origin, Scanner, Track};
 use boosted::{BoostJob, Record, Scratch, Trees};
 use experts::Smoothers;
@@ -53,6 +54,26 @@ pub struct OnlineSettings {
     pub horizons: Vec<usize>,
     /// Those of them at which trees are grown; empty for none.
     pub boosted: Vec<usize>,
+    /// A part that is left out.
+    pub without: Option<Part>,
+}
+
+/// What the lanes and records use.
+struct Parts {
+    learned_scale: bool,
+    experts: bool,
+    recalibration: bool,
+}
+
+impl Parts {
+    fn of(settings: &OnlineSettings) -> Self {
+        let has = |part| settings.without != Some(part);
+        Self {
+            learned_scale: has(Part::Scale),
+            experts: has(Part::Experts),
+            recalibration: has(Part::Recalibration),
+        }
+    }
 }
 
 /// Online forecast of one workload.
@@ -65,6 +86,8 @@ pub struct Online {
     smoothers: Smoothers,
     lanes: Vec<Lane>,
     trees: Vec<Trees>,
+    /// Those before them: the mean of two days' trees errs less than either.
+    trees_before: Vec<Trees>,
     records: Vec<Record>,
     scratch: Scratch,
     steps: u64,
@@ -94,8 +117,11 @@ impl Online {
     /// Begins knowing nothing.
     pub fn new(settings: OnlineSettings) -> Self {
         let calendar = Calendar::new(settings.day_steps);
-        let lanes = settings.horizons.iter().map(|ahead| Lane::new(*ahead, calendar.day)).collect();
-        let records = settings.boosted.iter().map(|ahead| Record::new(*ahead, calendar.day));
+        let Parts { learned_scale, experts, recalibration } = Parts::of(&settings);
+        let lane = |ahead: &usize| Lane::new(*ahead, calendar.day, learned_scale, experts);
+        let lanes = settings.horizons.iter().map(lane).collect();
+        let record = |ahead: &usize| Record::new(*ahead, calendar.day, recalibration);
+        let records = settings.boosted.iter().map(record);
         Self {
             calendar,
             track: Track::new(calendar.memory(), settings.step_seconds),
@@ -103,6 +129,7 @@ impl Online {
             smoothers: Smoothers::default(),
             lanes,
             trees: Vec::new(),
+            trees_before: Vec::new(),
             records: records.collect(),
             scratch: Scratch::default(),
             steps: 0,
@@ -170,8 +197,15 @@ impl Online {
                 && let Some(record) = self.records.iter_mut().find(|record| record.ahead() == ahead)
             {
                 let origin = Origin { calendar: self.calendar, index, ahead };
-                let quantiles =
+                let mut quantiles =
                     trees.quantiles(&self.scanner, values, at, &origin, &mut self.scratch);
+                if let Some(before) = self.trees_before.iter().find(|t| t.ahead() == ahead) {
+                    let older =
+                        before.quantiles(&self.scanner, values, at, &origin, &mut self.scratch);
+                    for (quantile, older) in quantiles.iter_mut().zip(older) {
+                        *quantile = f64::midpoint(*quantile, older);
+                    }
+                }
                 let boosted = record.tail(&quantiles);
                 record.remember(index, quantiles, forecast.tail);
                 share = record.share(self.calendar.day);
@@ -212,7 +246,7 @@ impl Online {
 
     /// Takes grown trees; what the old ones' errors taught stays.
     pub fn install(&mut self, grown: Grown) {
-        self.trees = grown.0;
+        self.trees_before = std::mem::replace(&mut self.trees, grown.0);
     }
 }
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::pricing::need;
+use super::pricing::{need, quantile};
 use super::replicas_for;
 use super::risk::RiskPrice;
-use crate::config::Profile;
-use crate::forecast::Point;
+use crate::config::{Part, Profile};
+use crate::forecast::{Point, Tail};
 
 /// A backlog is worked off within this time.
 const DRAIN: f64 = 30.0;
@@ -63,6 +63,27 @@ pub(super) struct View<'a> {
     pub(super) replicas: u32,
     /// How patient to be.
     pub(super) profile: Profile,
+    /// A part that is left out.
+    pub(super) without: Option<Part>,
+}
+
+impl View<'_> {
+    fn patience(&self) -> Patience {
+        let whole = patience(self.profile);
+        match self.without {
+            Some(Part::Hold) => Patience { hold_steps: 0, remembered: 1, ..whole },
+            Some(Part::DeadBand) => Patience { dead_band: 0.0, raise_band: 0.0, ..whole },
+            _ => whole,
+        }
+    }
+
+    fn need(&self, tail: &Tail, price: f64, ceiling: f64) -> u32 {
+        if self.without == Some(Part::Pricing) {
+            quantile(tail, self.capacity, price)
+        } else {
+            need(tail, self.capacity, price, ceiling)
+        }
+    }
 }
 
 /// What it answers.
@@ -104,7 +125,7 @@ impl Priced {
 
     /// Answers; `None` without a forecast.
     pub(super) fn answer(&mut self, view: &View<'_>) -> Option<Answer> {
-        let Patience { hold_steps, remembered, dead_band, raise_band } = patience(view.profile);
+        let Patience { hold_steps, remembered, dead_band, raise_band } = view.patience();
         self.highest_rps = (self.highest_rps * FADE).max(view.rps);
         let ceiling = INSURED * self.highest_rps;
         let price = self.price.get();
@@ -112,7 +133,7 @@ impl Priced {
         let mut at_lead = None;
         let mut most: Option<(u32, Point)> = None;
         for point in view.points.iter().filter(|point| point.ahead <= reach) {
-            let replicas = need(&point.tail, view.capacity, price, ceiling);
+            let replicas = view.need(&point.tail, price, ceiling);
             if point.ahead >= view.lead && at_lead.is_none() {
                 at_lead = Some((replicas, *point));
             }
@@ -121,7 +142,8 @@ impl Priced {
             }
         }
         let ((at_lead, lead_point), (most, most_point)) = (at_lead?, most?);
-        let now = replicas_for(view.rps + view.backlog / DRAIN, view.capacity);
+        let measured = if view.without == Some(Part::ReactiveFloor) { 0.0 } else { view.rps };
+        let now = replicas_for(measured + view.backlog / DRAIN, view.capacity);
         let up = at_lead.max(now);
         self.recent.push_back(up.max(most));
         while self.recent.len() > remembered {

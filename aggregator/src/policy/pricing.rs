@@ -42,6 +42,11 @@ pub(super) fn need(tail: &Tail, capacity: f64, risk_price: f64, ceiling: f64) ->
     best
 }
 
+/// Replicas for a plain quantile of the load: exceeded as often as one in `risk_price` times.
+pub(super) fn quantile(tail: &Tail, capacity: f64, risk_price: f64) -> u32 {
+    super::replicas_for(tail.exceeded_with((1.0 / risk_price).min(0.5)), capacity)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,20 +3,21 @@
 use thiserror::Error;
 
 use super::Stopwatch;
+use super::ablation::{self, Late};
+use super::leaders::Leaders;
 use crate::autoscaler::Autoscaler;
 use crate::backtest::oracle::Plan;
 use crate::backtest::peers::{Peer, PeerKind, PeerView};
 use crate::backtest::report::Run;
 use crate::backtest::score::Scorer;
-use crate::config::{CapacitySource, Mode, Profile, ScaleIn, WorkloadConfig};
-use crate::forecast::Curve;
+use crate::config::{CapacitySource, Mode, Part, Profile, ScaleIn, WorkloadConfig};
 use crate::simulate::{Cluster, Scenario, World};
 use crate::units::{Ratio, Rps, Timestamp};
 
 /// Prices of risk that Foresail is swept over.
-const PRICES: [f64; 18] = [
-    2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 22.0, 30.0, 45.0, 65.0, 100.0, 150.0, 250.0, 400.0, 700.0,
-    1_200.0, 2_500.0,
+const PRICES: [f64; 20] = [
+    0.15, 0.3, 0.6, 1.0, 1.6, 2.5, 4.0, 6.0, 9.0, 13.0, 18.0, 26.0, 40.0, 60.0, 100.0, 150.0,
+    250.0, 500.0, 1_200.0, 2_500.0,
 ];
 /// Upper bound on replicas in a replay, as a multiple of the mean.
 const MAX_FACTOR: f64 = 200.0;
@@ -32,6 +33,8 @@ pub enum Choice {
     Calm,
     /// Foresail before promotion: the forecast only raises above observed demand.
     Observed,
+    /// Foresail with a part of its algorithm left out.
+    Without(Part),
     /// Another autoscaler.
     Peer(PeerKind),
 }
@@ -51,6 +54,12 @@ impl Choice {
         own.into_iter().chain(PeerKind::ALL.into_iter().map(Self::Peer))
     }
 
+    /// Foresail whole, and once without each of its parts.
+    pub fn ablation() -> impl Iterator<Item = Self> {
+        let own = [Self::Foresail, Self::Responsive];
+        own.into_iter().chain(Part::ALL.into_iter().map(Self::Without))
+    }
+
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
@@ -58,6 +67,7 @@ impl Choice {
             Self::Responsive => "foresail-responsive",
             Self::Calm => "foresail-calm",
             Self::Observed => "foresail-observed",
+            Self::Without(part) => ablation::name(part),
             Self::Peer(kind) => kind.name(),
         }
     }
@@ -67,7 +77,7 @@ impl Choice {
     /// # Errors
     /// [`UnknownPolicy`], which names all.
     pub fn parse(name: &str) -> Result<Self, UnknownPolicy> {
-        let found = Self::all().find(|choice| choice.name() == name);
+        let found = Self::all().chain(Self::ablation()).find(|choice| choice.name() == name);
         found.ok_or_else(|| UnknownPolicy { name: name.to_owned() })
     }
 
@@ -126,25 +136,12 @@ fn max_replicas(scenario: &Scenario) -> u32 {
     (scenario.mean_replicas * MAX_FACTOR).clamp(100.0, 100_000.0) as u32
 }
 
-/// Lets the one forecast learn the step's load, and gives it.
-pub(super) fn learn(
-    leader: &mut Autoscaler,
-    world: &World,
-    at: usize,
-    now: Timestamp,
-) -> Option<Curve> {
-    let rate = world.grid.rates.get(at).copied().flatten();
-    leader.learn_rate(now - world.grid.step, now, rate.and_then(|rate| Rps::new(rate).ok()));
-    leader.forecast().cloned()
-}
-
 /// What every contender of a step looks at.
 pub(super) struct Step<'a> {
     pub(super) world: &'a World,
     pub(super) at: usize,
     pub(super) now: Timestamp,
-    pub(super) curve: Option<&'a Curve>,
-    pub(super) forecast_micros: f64,
+    pub(super) leaders: &'a Leaders,
 }
 
 /// Who decides.
@@ -159,6 +156,8 @@ pub(super) struct Contender {
     knob: f64,
     is_default: bool,
     policy: Policy,
+    without: Option<Part>,
+    late: Late,
     cluster: Cluster,
     scenario: Scenario,
     scorer: Scorer,
@@ -194,6 +193,7 @@ impl Contender {
                     Choice::Responsive => config.profile = Profile::Responsive,
                     Choice::Calm => config.profile = Profile::Calm,
                     Choice::Observed => config.scale_in = ScaleIn::Observed,
+                    Choice::Without(part) => ablation::leave_out(&mut config, part),
                     Choice::Foresail | Choice::Peer(_) => {}
                 }
                 let mut autoscaler = Autoscaler::new(&config, start);
@@ -203,12 +203,18 @@ impl Contender {
                 (Policy::Foresail(Box::new(autoscaler)), knob.unwrap_or(0.0))
             }
         };
+        let without = match choice {
+            Choice::Without(part) => Some(part),
+            _ => None,
+        };
         let first = world.required(0);
         Self {
             name: choice.name(),
             knob: value,
             is_default: knob.is_none(),
             policy,
+            without,
+            late: Late::of(without, scenario.decision_interval),
             cluster: Cluster::new(world, scenario, first + first / 4 + 1),
             scenario: scenario.clone(),
             scorer: Scorer::new(world.grid.step, plan.pod_steps),
@@ -218,6 +224,11 @@ impl Contender {
 
     pub(super) const fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// The part that is left out.
+    pub(super) const fn without(&self) -> Option<Part> {
+        self.without
     }
 
     pub(super) const fn is_default(&self) -> bool {
@@ -232,7 +243,9 @@ impl Contender {
         let desired = match &mut self.policy {
             Policy::Foresail(autoscaler) => {
                 let observation = self.cluster.observation(step.world, step.at, &outcome, step.now);
-                autoscaler.step_with(step.now, &observation, step.curve).decision.desired_replicas
+                let observation = self.late.delayed(observation);
+                let curve = step.leaders.curve(self.without);
+                autoscaler.step_with(step.now, &observation, curve).decision.desired_replicas
             }
             Policy::Peer(peer) => peer.desired(&PeerView {
                 now: step.now,
@@ -249,7 +262,7 @@ impl Contender {
         };
         if let Some(start) = start {
             let own = matches!(self.policy, Policy::Foresail(_));
-            let forecast = if own { step.forecast_micros } else { 0.0 };
+            let forecast = if own { step.leaders.micros(self.without) } else { 0.0 };
             #[expect(clippy::cast_possible_truncation, reason = "a time in µs needs few digits")]
             self.times.push((watch.micros() - start + forecast) as f32);
         }

@@ -77,10 +77,21 @@ impl BoostJob {
         let (binner, binned) = BinnedRows::bin(&columns, params.bins)?;
         let forests: Result<Vec<_>, _> = LEVELS
             .iter()
-            .map(|level| QuantileForest::fit(&binned, &targets, *level, &params))
+            .map(|level| {
+                // A far quantile of few rows is their maximum, which says nothing.
+                let least = params.min_leaf_rows.max(rows_beyond(*level));
+                let params = BoostParams { min_leaf_rows: least, ..params };
+                QuantileForest::fit(&binned, &targets, *level, &params)
+            })
             .collect();
         Ok(Trees { ahead, linear: linear.to_vec(), binner, forests: forests? })
     }
+}
+
+/// Rows of which one is expected beyond a quantile.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "2 to 200")]
+fn rows_beyond(level: f64) -> usize {
+    (1.0 / (1.0 - level)).round() as usize
 }
 
 /// The row of a boosted model, and the linear forecast that it corrects.
@@ -145,6 +156,8 @@ pub(crate) struct Record {
     behind: f64,
     mean_loss: f64,
     seen: f64,
+    /// Whether quantiles are corrected by the scores seen.
+    recalibrates: bool,
 }
 
 /// Probabilities of being exceeded at which the two are compared; places in [`EXCEEDANCE`].
@@ -160,7 +173,7 @@ const HEAD_START: f64 = 3.0;
 
 impl Record {
     /// Nothing seen yet.
-    pub(crate) fn new(ahead: usize, day: usize) -> Self {
+    pub(crate) fn new(ahead: usize, day: usize, recalibrates: bool) -> Self {
         Self {
             ahead,
             scores: DecayedHistogram::new(2.0 * day as f64, PRIOR_SCORES, |z| (-z * z / 2.0).exp()),
@@ -168,6 +181,7 @@ impl Record {
             behind: 0.0,
             mean_loss: 0.0,
             seen: 0.0,
+            recalibrates,
         }
     }
 
@@ -217,7 +231,9 @@ impl Record {
             let lead =
                 ((trees - plain) / self.mean_loss.max(1e-9)).clamp(-LARGEST_LEAD, LARGEST_LEAD);
             self.behind = KEEP * self.behind + lead;
-            self.scores.add(to_score(&quantiles, x));
+            if self.recalibrates {
+                self.scores.add(to_score(&quantiles, x));
+            }
         }
     }
 

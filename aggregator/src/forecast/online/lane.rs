@@ -50,6 +50,10 @@ pub(crate) struct Lane {
     spread: Spread,
     errors: DecayedHistogram,
     said: VecDeque<Said>,
+    /// Whether the scale is learned and not only a mix of moving means.
+    learned_scale: bool,
+    /// Whether every expert is listened to and not only the last value.
+    all_experts: bool,
 }
 
 /// What every lane of a step looks at.
@@ -72,7 +76,7 @@ pub(crate) struct Now<'a> {
 
 impl Lane {
     /// Knows nothing yet.
-    pub(crate) fn new(ahead: usize, day: usize) -> Self {
+    pub(crate) fn new(ahead: usize, day: usize, learned_scale: bool, all_experts: bool) -> Self {
         Self {
             ahead,
             ridge: ForgettingRidge::new(LINEAR, 3.0 * day as f64, 1e-4),
@@ -81,6 +85,8 @@ impl Lane {
             spread: Spread::new(day),
             errors: DecayedHistogram::new(day as f64, PRIOR_ERRORS, |z| (-0.9 * z.abs()).exp()),
             said: VecDeque::with_capacity(ahead + 1),
+            learned_scale,
+            all_experts,
         }
     }
 
@@ -132,10 +138,14 @@ impl Lane {
         features::seasons(values, at, self.ahead, calendar, &mut row);
         let linear = [base + dot(&self.plain, &row), base + self.ridge.predict(&row)];
         let all = experts::forecasts(values, at, self.ahead, calendar, now.smoothers, base, linear);
-        let point = self.weights.combine(&all);
+        let point = if self.all_experts { self.weights.combine(&all) } else { all[0] };
         let target = index + self.ahead as u64;
         let inputs = self.spread.inputs(calendar, target, point, now.scanner.ln_change());
-        let scale = self.spread.scale(&inputs);
+        let scale = if self.learned_scale {
+            self.spread.scale(&inputs)
+        } else {
+            Spread::unlearned_scale(&inputs)
+        };
         let mut tail = [0.0; EXCEEDANCE.len()];
         self.errors.tails(&EXCEEDANCE, &mut tail);
         for z in &mut tail {

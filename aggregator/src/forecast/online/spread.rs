@@ -73,12 +73,18 @@ impl Spread {
         (count > 0.0).then(|| (sum / count).max(LEAST).ln())
     }
 
+    /// The mix of moving means that the learned scale begins with and stays near.
+    pub(crate) fn unlearned_scale(inputs: &[f64; INPUTS]) -> f64 {
+        (inputs.iter().take(DECAYS.len()).sum::<f64>() / DECAYS.len() as f64).exp()
+    }
+
     /// The scale that the inputs stand for.
     pub(crate) fn scale(&self, inputs: &[f64; INPUTS]) -> f64 {
-        let prior = 0.25 * inputs.iter().take(4).sum::<f64>();
+        let unlearned = Self::unlearned_scale(inputs);
         if self.count < NEEDED {
-            return prior.exp();
+            return unlearned;
         }
+        let prior = unlearned.ln();
         let learned = self.regression.predict(inputs) + LOG_MEAN;
         learned.clamp(prior - CLAMP, prior + CLAMP).exp()
     }

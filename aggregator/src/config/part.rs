@@ -1,0 +1,58 @@
+//! Parts of the algorithm that a replay can leave out, to see what each earns.
+
+/// A part that is left out. `serve` leaves out none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The boosted quantile trees; the linear forecast stands alone.
+    Trees,
+    /// The trees and the learned scale of the linear errors.
+    Scale,
+    /// The trees and every point expert but the last value.
+    Experts,
+    /// The correction of the trees' quantiles by how often they were exceeded.
+    Recalibration,
+    /// The price per replica: a plain quantile of the load at the lead is held instead.
+    Pricing,
+    /// Keeping what the steps after the lead and the last answers need.
+    Hold,
+    /// The band in which lowering is not worth a change.
+    DeadBand,
+    /// The floor of what is measured now.
+    ReactiveFloor,
+    /// Lowering nothing for a while after the objective was missed.
+    CalmAfterMiss,
+    /// The limit on how fast replicas go.
+    RateLimit,
+    /// Telemetry that is fresh: it comes a minute late instead.
+    FreshTelemetry,
+}
+
+impl Part {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Trees,
+        Self::Scale,
+        Self::Experts,
+        Self::Recalibration,
+        Self::Pricing,
+        Self::Hold,
+        Self::DeadBand,
+        Self::ReactiveFloor,
+        Self::CalmAfterMiss,
+        Self::RateLimit,
+        Self::FreshTelemetry,
+    ];
+
+    /// Whether leaving it out changes the forecast, and not only what is made of it.
+    pub const fn is_of_forecast(self) -> bool {
+        matches!(
+            self,
+            Self::Trees | Self::Scale | Self::Experts | Self::Recalibration | Self::FreshTelemetry
+        )
+    }
+
+    /// Whether leaving it out leaves out the trees.
+    pub const fn has_no_trees(self) -> bool {
+        matches!(self, Self::Trees | Self::Scale | Self::Experts)
+    }
+}
