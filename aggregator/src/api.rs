@@ -22,7 +22,7 @@ use serde_json::json;
 
 pub use events::{Events, MAX_SUBSCRIBERS};
 pub use frames::BODY_TIMEOUT;
-pub use state::{App, ConnectionCounters, Control, ControlCounters, ControlStatus};
+pub use state::{App, ConnectionCounters, Control, ControlCounters, ControlStatus, Controls};
 pub use view::{WorkloadView, live_views};
 
 use crate::ingest::Workload;

@@ -6,28 +6,24 @@
 mod control;
 mod history;
 mod listener;
+mod loops;
 
-use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
 
-use crate::api::{App, Control, router};
-use crate::autoscaler::{Autoscaler, Snapshot};
+use crate::api::{App, router};
 use crate::clock;
 use crate::config::{Config, WorkloadConfig};
-use crate::forecast::Load;
-use crate::ingest::{self, Engine, IngestThread};
+use crate::ingest::{self, Engine, IngestThread, Restored};
 use crate::sources;
-use crate::store::{Store, StoreError, from_bytes};
-use crate::units::{Timestamp, WorkloadKey};
-use control::ControlLoop;
+use crate::store::{Store, StoreError};
+use crate::units::{Rps, Timestamp, WorkloadKey};
+use loops::Loops;
 
 pub use history::HistoryError;
 
@@ -84,7 +80,6 @@ pub async fn run(
         .map_err(|_| ServeError::IngestFailed)??;
     let (app, thread) = (Arc::clone(&parts.app), parts.thread);
     let client = sources::client().map_err(ServeError::Client)?;
-    let (stop, stopped) = watch::channel(false);
     let (close, closed) = watch::channel(false);
 
     let connections = tokio::spawn(listener::accept(
@@ -93,13 +88,9 @@ pub async fn run(
         Arc::clone(&app),
         closed,
     ));
-    let mut loops = JoinSet::new();
-    let refits = Arc::new(Semaphore::new(1));
-    for (key, autoscaler) in parts.autoscalers {
-        let made = ControlLoop::new(&app, &key, autoscaler, &client, &refits);
-        if let Some(control) = made {
-            loops.spawn(control.run(stopped.clone()));
-        }
+    let mut loops = Loops::new(Arc::clone(&app), client, parts.restored);
+    for (workload, samples) in parts.workloads {
+        loops.start(workload, &samples).await;
     }
     let ticker = tokio::spawn(tick(Arc::clone(&app)));
     tracing::info!(workloads = app.ingest.workloads().len(), "ready");
@@ -115,13 +106,7 @@ pub async fn run(
     };
     tracing::info!("draining: new frames are refused, everything is saved");
     // 1. No further decision begins; one that is being made is recorded.
-    let _ = stop.send(true);
-    if tokio::time::timeout(CLOSE_GRACE, async { while loops.join_next().await.is_some() {} })
-        .await
-        .is_err()
-    {
-        loops.abort_all();
-    }
+    loops.stop_all(CLOSE_GRACE).await;
     // 2. What waits is committed, and everything is saved.
     app.ingest.drain();
     let saved = tokio::task::spawn_blocking(move || thread.join()).await.unwrap_or(false);
@@ -141,15 +126,16 @@ pub async fn run(
 struct Parts {
     app: Arc<App>,
     thread: IngestThread,
-    autoscalers: Vec<(WorkloadKey, Autoscaler)>,
+    restored: Restored,
+    /// With its recorded load, where one is configured.
+    workloads: Vec<(WorkloadConfig, Vec<(Timestamp, Rps)>)>,
 }
 
 fn restore(config: &Config) -> Result<Parts, ServeError> {
     let watch = clock::Stopwatch::start();
-    let now = clock::now();
     let store = Store::open(&config.state)?;
     let keys: Vec<_> = config.workloads.iter().map(|workload| workload.key.clone()).collect();
-    let (engine, mut restored) = Engine::open(store, &keys, config.max_workloads)?;
+    let (engine, restored) = Engine::open(store, &keys, config.max_workloads)?;
     tracing::info!(
         state = %config.state.display(),
         workloads = engine.workloads().len(),
@@ -157,63 +143,26 @@ fn restore(config: &Config) -> Result<Parts, ServeError> {
         elapsed = ?watch.elapsed(),
         "state restored"
     );
-    let mut autoscalers = Vec::new();
-    let mut controls = BTreeMap::new();
+    let mut workloads = Vec::new();
     for workload in &config.workloads {
-        let key = workload.key.clone();
-        let id = engine.workloads().get(&key.namespace, &key.name).map(|workload| workload.id);
-        let decision = id.and_then(|id| restored.decisions.remove(&id));
-        let snapshot = id.and_then(|id| stored(id, "autoscalers", &restored.autoscalers, &key));
-        let load = id.and_then(|id| stored(id, "loads", &restored.loads, &key));
-        autoscalers.push((key.clone(), autoscaler(workload, snapshot, load.as_ref(), now)?));
-        controls.insert(key, Arc::new(Control::new(workload.clone(), decision)));
+        workloads.push((workload.clone(), recorded_load(workload)?));
     }
     let (ingest, thread) = ingest::start(engine).map_err(ServeError::Start)?;
-    Ok(Parts { app: Arc::new(App::new(ingest, controls)), thread, autoscalers })
+    Ok(Parts { app: Arc::new(App::new(ingest)), thread, restored, workloads })
 }
 
-/// A stored part of an autoscaler. One that cannot be read is said and done without: the guards then
-/// begin anew, and nothing scales down for a stabilization window.
-fn stored<T: DeserializeOwned>(
-    id: u32,
-    table: &'static str,
-    rows: &HashMap<u32, Vec<u8>>,
-    key: &WorkloadKey,
-) -> Option<T> {
-    match from_bytes(table, rows.get(&id)?) {
-        Ok(value) => Some(value),
-        Err(error) => {
-            let cause = &error as &dyn std::error::Error;
-            tracing::error!(workload = %key, cause, "the autoscaler begins anew");
-            None
-        }
-    }
-}
-
-fn autoscaler(
-    config: &WorkloadConfig,
-    snapshot: Option<Snapshot>,
-    load: Option<&Load>,
-    now: Timestamp,
-) -> Result<Autoscaler, ServeError> {
-    let mut autoscaler = match snapshot {
-        Some(snapshot) => Autoscaler::restore(config, snapshot, load, now),
-        None => Autoscaler::new(config, now),
-    };
-    if let Some(path) = &config.forecast.history
-        && autoscaler.needs_history()
-    {
-        let samples = history::read(path)
-            .map_err(|source| ServeError::History { workload: config.key.clone(), source })?;
-        tracing::info!(
-            workload = %config.key,
-            path = %path.display(),
-            samples = samples.len(),
-            "recorded load read"
-        );
-        autoscaler.load_history(&samples);
-    }
-    Ok(autoscaler)
+/// The load that a workload's forecast begins with when it knows none.
+fn recorded_load(config: &WorkloadConfig) -> Result<Vec<(Timestamp, Rps)>, ServeError> {
+    let Some(path) = &config.forecast.history else { return Ok(Vec::new()) };
+    let samples = history::read(path)
+        .map_err(|source| ServeError::History { workload: config.key.clone(), source })?;
+    tracing::info!(
+        workload = %config.key,
+        path = %path.display(),
+        samples = samples.len(),
+        "recorded load read"
+    );
+    Ok(samples)
 }
 
 /// Sends live figures to whoever listens, each second, when the last one's frames have arrived.

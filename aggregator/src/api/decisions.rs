@@ -1,7 +1,5 @@
 //! Decisions and the forecast behind the next one, as JSON.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use serde::{Deserialize, Serialize};
@@ -55,7 +53,7 @@ pub(super) async fn forecast(
     path: Path<(String, String)>,
 ) -> Result<Json<impl Serialize>, ApiError> {
     let workload = find(&app, path)?;
-    let control = app.controls.get(&workload.key).map(Arc::as_ref);
+    let control = app.controls.get(&workload.key);
     let curve = control.and_then(|control| control.status().forecast);
     Ok(Json(match curve {
         None => ForecastView { model: None, issued_at: None, points: Vec::new() },

@@ -23,7 +23,8 @@ pub(super) async fn healthz(State(app): Shared) -> (StatusCode, Json<Value>) {
     let ingest = now.since(app.ingest.alive_at()) < STUCK_AFTER;
     let stuck: Vec<_> = app
         .controls
-        .iter()
+        .all()
+        .into_iter()
         .filter(|(_, control)| !control.is_alive(now))
         .map(|(key, _)| key.to_string())
         .collect();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::Events;
 use crate::actuate::Actuation;
@@ -19,7 +19,7 @@ pub struct App {
     /// Frames go here; workloads are found here.
     pub ingest: Arc<Ingest>,
     /// The workloads that are decided for.
-    pub controls: BTreeMap<WorkloadKey, Arc<Control>>,
+    pub controls: Controls,
     /// Who listens to `/v1/events`.
     pub events: Events,
     /// What became of connections.
@@ -30,14 +30,42 @@ pub struct App {
 
 impl App {
     /// Puts the parts together.
-    pub fn new(ingest: Arc<Ingest>, controls: BTreeMap<WorkloadKey, Arc<Control>>) -> Self {
+    pub fn new(ingest: Arc<Ingest>) -> Self {
         Self {
             ingest,
-            controls,
+            controls: Controls::default(),
             events: Events::default(),
             connections: ConnectionCounters::default(),
             body_bytes: AtomicUsize::new(0),
         }
+    }
+}
+
+/// The workloads that are decided for; they may come and go.
+#[derive(Debug, Default)]
+pub struct Controls(RwLock<BTreeMap<WorkloadKey, Arc<Control>>>);
+
+impl Controls {
+    /// That of a workload; `None` when it is only watched.
+    pub fn get(&self, key: &WorkloadKey) -> Option<Arc<Control>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    /// All of them, by namespace and name.
+    pub fn all(&self) -> Vec<(WorkloadKey, Arc<Control>)> {
+        let controls = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        controls.iter().map(|(key, control)| (key.clone(), Arc::clone(control))).collect()
+    }
+
+    /// Adds one, in place of what was there.
+    pub fn insert(&self, control: Arc<Control>) {
+        let key = control.config.key.clone();
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(key, control);
+    }
+
+    /// Takes one away.
+    pub fn remove(&self, key: &WorkloadKey) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 }
 

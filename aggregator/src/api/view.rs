@@ -129,8 +129,8 @@ fn last_heard(telemetry: &WorkloadTelemetry) -> Option<Timestamp> {
 pub fn live_views(app: &App, now: Timestamp) -> Vec<WorkloadView> {
     let view = |workload: &Arc<Workload>| {
         let control = app.controls.get(&workload.key);
-        let status = control.map(|control| control.status());
-        let control = control.map(Arc::as_ref).zip(status.as_ref());
+        let status = control.as_ref().map(|control| control.status());
+        let control = control.as_deref().zip(status.as_ref());
         workload.with(|telemetry| WorkloadView::new(workload, telemetry, control, now))
     };
     app.ingest.workloads().all().iter().map(view).collect()
@@ -238,7 +238,7 @@ pub(super) async fn detail(
     let workload = find(&app, path)?;
     let now = clock::now();
     let control = app.controls.get(&workload.key);
-    let status = control.map(|control| control.status());
+    let status = control.as_ref().map(|control| control.status());
     let actuation = status.as_ref().and_then(|status| status.actuation.as_ref());
     let last_actuation = actuation.map(|last| {
         json!({
@@ -248,7 +248,7 @@ pub(super) async fn detail(
             "error": last.error,
         })
     });
-    let control = control.map(Arc::as_ref).zip(status.as_ref());
+    let control = control.as_deref().zip(status.as_ref());
     Ok(Json(workload.with(|telemetry| Detail {
         live: WorkloadView::new(&workload, telemetry, control, now),
         totals: telemetry.totals().into(),

@@ -128,9 +128,7 @@ impl Engine {
             pending: Pending::default(),
         };
         for key in configured {
-            if engine.workloads.get(&key.namespace, &key.name).is_none() {
-                engine.add_workload(key.clone());
-            }
+            engine.ensure_workload(key);
         }
         Ok((engine, replayed.restored))
     }
@@ -148,6 +146,12 @@ impl Engine {
     /// The store, for a reading handle.
     pub const fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// The workload of this name, new when there is none yet.
+    pub fn ensure_workload(&mut self, key: &WorkloadKey) -> Arc<Workload> {
+        let known = self.workloads.get(&key.namespace, &key.name);
+        known.unwrap_or_else(|| self.add_workload(key.clone()))
     }
 
     fn add_workload(&mut self, key: WorkloadKey) -> Arc<Workload> {

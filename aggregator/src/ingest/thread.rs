@@ -10,10 +10,10 @@ use axum::body::Bytes;
 use tokio::sync::oneshot;
 
 use super::engine::{Answer, Engine, Received, Record};
-use super::{Counters, FrameResult, Workloads};
+use super::{Counters, FrameResult, Workload, Workloads};
 use crate::clock;
 use crate::store::StoreReader;
-use crate::units::Timestamp;
+use crate::units::{Timestamp, WorkloadKey};
 
 /// The most frames that wait.
 pub const MAX_QUEUED_FRAMES: usize = 8_192;
@@ -46,6 +46,8 @@ type WaitingRecords = Mutex<Vec<(Record, oneshot::Sender<Recorded>)>>;
 pub struct Ingest {
     jobs: SyncSender<Job>,
     records: WaitingRecords,
+    /// Workloads that must exist, and who waits for them.
+    wanted: Mutex<Vec<(WorkloadKey, oneshot::Sender<Arc<Workload>>)>>,
     queued_bytes: AtomicUsize,
     draining: AtomicBool,
     alive_at: AtomicU64,
@@ -90,6 +92,7 @@ impl Ingest {
         let ingest = Self {
             jobs,
             records: Mutex::default(),
+            wanted: Mutex::default(),
             queued_bytes: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             alive_at: AtomicU64::new(clock::now().as_micros()),
@@ -128,6 +131,18 @@ impl Ingest {
             Ok(answer) => answer,
             Err(_) => refused(Answer::Unavailable(FrameResult::Draining)),
         }
+    }
+
+    /// The workload of this name, whether or not a frame of it was ever seen; `None` while the
+    /// aggregator goes down.
+    pub async fn workload(&self, key: WorkloadKey) -> Option<Arc<Workload>> {
+        if let Some(known) = self.workloads.get(&key.namespace, &key.name) {
+            return Some(known);
+        }
+        let (sender, added) = oneshot::channel();
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).push((key, sender));
+        self.wake();
+        added.await.ok()
     }
 
     /// Stores a decision.
@@ -231,6 +246,10 @@ fn work(
     senders: &mut Vec<oneshot::Sender<Answer>>,
 ) {
     let now = clock::now();
+    let wanted = std::mem::take(&mut *shared.wanted.lock().unwrap_or_else(PoisonError::into_inner));
+    for (key, sender) in wanted {
+        let _ = sender.send(engine.ensure_workload(&key));
+    }
     let (records, waiting): (Vec<_>, Vec<_>) = shared.take_records().into_iter().unzip();
     engine.take_records(records);
     for (answer, sender) in engine.ingest(batch, now).into_iter().zip(senders.drain(..)) {

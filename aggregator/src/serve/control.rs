@@ -8,6 +8,7 @@ use reqwest::Client;
 use tokio::sync::{Semaphore, watch};
 
 use super::SETTLED_AFTER;
+use super::loops::Left;
 use crate::actuate::{Actuation, Actuator};
 use crate::api::{App, Control, ControlCounters, in_full};
 use crate::autoscaler::{Autoscaler, Snapshot, Step};
@@ -18,7 +19,7 @@ use crate::safety::Approved;
 use crate::sources::Source;
 use crate::store::to_bytes;
 use crate::telemetry::ReplicaStatus;
-use crate::units::{Timestamp, WorkloadKey};
+use crate::units::Timestamp;
 
 /// Time for one decision, which takes microseconds.
 const STEP_DEADLINE: Duration = Duration::from_secs(1);
@@ -45,17 +46,16 @@ pub(super) struct ControlLoop {
 }
 
 impl ControlLoop {
-    /// The loop of a configured workload; `None` if it is not known after all.
+    /// The loop of a workload.
     pub(super) fn new(
         app: &Arc<App>,
-        key: &WorkloadKey,
+        control: Arc<Control>,
+        workload: Arc<Workload>,
         autoscaler: Autoscaler,
         client: &Client,
         refits: &Arc<Semaphore>,
-    ) -> Option<Self> {
-        let control = Arc::clone(app.controls.get(key)?);
-        let workload = app.ingest.workloads().get(&key.namespace, &key.name)?;
-        Some(Self {
+    ) -> Self {
+        Self {
             app: Arc::clone(app),
             workload,
             last_good: autoscaler.snapshot(),
@@ -66,11 +66,11 @@ impl ControlLoop {
             refits: Arc::clone(refits),
             source_works: None,
             last_write: None,
-        })
+        }
     }
 
-    /// Decides just after each multiple of the decision interval until `stopped` becomes true.
-    pub(super) async fn run(mut self, mut stopped: watch::Receiver<bool>) {
+    /// Decides just after each multiple of the decision interval until `stopped` changes.
+    pub(super) async fn run(mut self, mut stopped: watch::Receiver<bool>) -> Left {
         let interval = self.control.config.decision_interval;
         self.refit();
         loop {
@@ -81,9 +81,11 @@ impl ControlLoop {
             self.control.promise(next + 2 * interval + self.source_timeout() + LATENESS);
             tokio::select! {
                 () = tokio::time::sleep(next.since(now)) => self.decide().await,
-                _ = stopped.changed() => return,
+                _ = stopped.changed() => break,
             }
         }
+        let load = self.lock().learned_load();
+        Left { snapshot: self.last_good, load }
     }
 
     const fn source_timeout(&self) -> Duration {

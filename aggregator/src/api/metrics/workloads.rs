@@ -19,11 +19,9 @@ fn labels<'a>(namespace: &'a str, workload: &'a str) -> Labels<'a> {
 pub(super) fn encode(app: &App, families: &mut Families<'_>) -> Result<(), fmt::Error> {
     let now = clock::now();
     live(&live_views(app, now), now, families)?;
-    let controls: Vec<_> = app
-        .controls
-        .iter()
-        .map(|(key, control)| (key, control.as_ref(), control.status()))
-        .collect();
+    let known = app.controls.all();
+    let controls: Vec<_> =
+        known.iter().map(|(key, control)| (key, control.as_ref(), control.status())).collect();
     forecasts(&controls, families)?;
     counts(&controls, families)
 }

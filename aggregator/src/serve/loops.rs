@@ -1,0 +1,131 @@
+//! The control loops: one for each workload that is decided for; they come and go.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Client;
+use serde::de::DeserializeOwned;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+
+use super::control::ControlLoop;
+use crate::api::{App, Control};
+use crate::autoscaler::{Autoscaler, Snapshot};
+use crate::clock;
+use crate::config::WorkloadConfig;
+use crate::forecast::Load;
+use crate::ingest::{Restored, Workload};
+use crate::store::from_bytes;
+use crate::units::{Rps, Timestamp, WorkloadKey};
+
+/// What a loop leaves behind for the one after it.
+pub(super) struct Left {
+    /// State of its autoscaler.
+    pub(super) snapshot: Snapshot,
+    /// The load that it learned from.
+    pub(super) load: Load,
+}
+
+struct Running {
+    stop: watch::Sender<bool>,
+    ended: JoinHandle<Left>,
+}
+
+/// All control loops.
+pub(super) struct Loops {
+    app: Arc<App>,
+    client: Client,
+    /// One fit at a time.
+    refits: Arc<Semaphore>,
+    restored: Restored,
+    running: BTreeMap<WorkloadKey, Running>,
+}
+
+impl Loops {
+    /// None yet; `restored` is what the store knows of earlier ones.
+    pub(super) fn new(app: Arc<App>, client: Client, restored: Restored) -> Self {
+        let refits = Arc::new(Semaphore::new(1));
+        Self { app, client, refits, restored, running: BTreeMap::new() }
+    }
+
+    /// Begins to decide for a workload, or goes on with other settings. `samples` is recorded load
+    /// for a workload of which none is known.
+    pub(super) async fn start(&mut self, config: WorkloadConfig, samples: &[(Timestamp, Rps)]) {
+        let key = config.key.clone();
+        let Some(workload) = self.app.ingest.workload(key.clone()).await else { return };
+        let before = self.stop(&key).await;
+        let (snapshot, load) = match before {
+            Some(Left { snapshot, load }) => (Some(snapshot), Some(load)),
+            None => (
+                stored(&mut self.restored.autoscalers, "autoscalers", &workload),
+                stored(&mut self.restored.loads, "loads", &workload),
+            ),
+        };
+        let now = clock::now();
+        let mut autoscaler = match snapshot {
+            Some(snapshot) => Autoscaler::restore(&config, snapshot, load.as_ref(), now),
+            None => Autoscaler::new(&config, now),
+        };
+        if autoscaler.needs_history() {
+            autoscaler.load_history(samples);
+        }
+        let decision = self.restored.decisions.remove(&workload.id);
+        let control = Arc::new(Control::new(config, decision));
+        self.app.controls.insert(Arc::clone(&control));
+        let made =
+            ControlLoop::new(&self.app, control, workload, autoscaler, &self.client, &self.refits);
+        let (stop, stopped) = watch::channel(false);
+        let ended = tokio::spawn(made.run(stopped));
+        self.running.insert(key, Running { stop, ended });
+    }
+
+    /// Decides no longer for a workload; it is still watched. Gives what its loop had learned.
+    pub(super) async fn stop(&mut self, key: &WorkloadKey) -> Option<Left> {
+        let Running { stop, ended } = self.running.remove(key)?;
+        self.app.controls.remove(key);
+        let _ = stop.send(true);
+        match ended.await {
+            Ok(left) => Some(left),
+            Err(error) => {
+                let cause = &error as &dyn std::error::Error;
+                tracing::error!(workload = %key, cause, "the loop failed; the next begins anew");
+                None
+            }
+        }
+    }
+
+    /// Lets every loop finish the decision that it makes, for at most `grace`. What is shown of
+    /// them stays.
+    pub(super) async fn stop_all(&mut self, grace: Duration) {
+        let running = std::mem::take(&mut self.running);
+        for running in running.values() {
+            let _ = running.stop.send(true);
+        }
+        let aborts: Vec<_> = running.values().map(|running| running.ended.abort_handle()).collect();
+        let all = async {
+            for running in running.into_values() {
+                let _ = running.ended.await;
+            }
+        };
+        if tokio::time::timeout(grace, all).await.is_err() {
+            aborts.iter().for_each(tokio::task::AbortHandle::abort);
+        }
+    }
+}
+
+/// A stored part of an autoscaler. One that cannot be read is said and done without: the guards then
+/// begin anew, and nothing scales down for a stabilization window.
+fn stored<T: DeserializeOwned>(
+    rows: &mut std::collections::HashMap<u32, Vec<u8>>,
+    table: &'static str,
+    workload: &Workload,
+) -> Option<T> {
+    let row = rows.remove(&workload.id)?;
+    from_bytes(table, &row)
+        .inspect_err(|error| {
+            let cause = error as &dyn std::error::Error;
+            tracing::error!(workload = %workload.key, cause, "the autoscaler begins anew");
+        })
+        .ok()
+}
