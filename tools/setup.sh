@@ -8,6 +8,7 @@
 #     node      Node.js and npm: the machine's own if recent enough, else a pinned one
 #     binaryen  wasm-opt and wasm-metadce
 #     browser   Chromium and playwright-core, for tests of the dashboard
+#     kube      a Kubernetes control plane for tests (compiled once, some ten minutes)
 #     deny      cargo-deny, for `make check` (compiled once, about a minute)
 #     fuzz      what coverage-guided fuzzing needs on stable Rust: a C++ compiler
 #
@@ -268,6 +269,29 @@ setup_browser() {
     say "$found: $chromium, and playwright-core $version from npm in .tools/browser"
 }
 
+# --- kube: a control plane for tests, from tests/control-plane -----------------------------------
+
+# What was compiled is known by what it was compiled from.
+kube_version() {
+    (cd "$ROOT/tests/control-plane" && cat go.mod go.sum ./*.go | sha256sum | cut -c1-16)
+}
+
+build_kube() {
+    have go || apt_install golang-go && have go || fail "there is no Go compiler" "install Go, https://go.dev/doc/install"
+    say "compiling kube-apiserver, kube-controller-manager and etcd, once; this takes some ten minutes"
+    (cd "$ROOT/tests/control-plane" &&
+        quietly env CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$1/control-plane" .) ||
+        fail "the control plane did not compile" "(cd tests/control-plane && go build .)"
+}
+
+setup_kube() {
+    local version found
+    version=$(kube_version)
+    in_cache "control-plane-$version" build_kube
+    link control-plane "$CACHE/control-plane-$version/control-plane"
+    say "$found: a Kubernetes $(sed -nE 's/.*k8s.io\/kubernetes v//p' "$ROOT/tests/control-plane/go.mod") control plane from its Go modules"
+}
+
 # --- deny: cargo-deny ----------------------------------------------------------------------------
 
 DENY_VERSION=0.20.2
@@ -304,7 +328,7 @@ setup_fuzz() {
 
 # ------------------------------------------------------------------------------------------------
 
-ALL="wasm envoy node binaryen browser deny fuzz"
+ALL="wasm envoy node binaryen browser kube deny fuzz"
 
 component=setup
 # shellcheck disable=SC2086 # the list is words
