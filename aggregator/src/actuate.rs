@@ -7,13 +7,15 @@ mod webhook;
 
 use std::time::Duration;
 
-use reqwest::{Client, StatusCode};
+use reqwest::StatusCode;
 use serde::Serialize;
 use thiserror::Error;
 
 use crate::config::{ActuatorConfig, Mode};
 use crate::journal::Decision;
+use crate::kubernetes::{KubernetesError, Target};
 use crate::safety::Approved;
+use crate::sources::Clients;
 use crate::units::{Timestamp, WorkloadKey};
 
 pub use webhook::Webhook;
@@ -48,6 +50,9 @@ pub enum ActuateError {
         /// What the answer says.
         answered: i64,
     },
+    /// Kubernetes did not do it.
+    #[error("the replicas are not written")]
+    Kubernetes(#[source] KubernetesError),
 }
 
 impl ActuateError {
@@ -61,6 +66,7 @@ impl ActuateError {
             Self::Answer(_) => "answer",
             Self::TooLong(_) => "too_long",
             Self::WrongEcho { .. } => "wrong_echo",
+            Self::Kubernetes(error) => error.kind(),
         }
     }
 
@@ -83,6 +89,8 @@ pub enum Outcome {
     Shadow,
     /// There is nothing to write to.
     NoTarget,
+    /// Somebody has scaled the target to zero: it is left alone until he scales it up.
+    SwitchedOff,
     /// Written, and the answer says so.
     Written,
 }
@@ -93,6 +101,7 @@ impl Outcome {
         match self {
             Self::Shadow => "shadow",
             Self::NoTarget => "no_target",
+            Self::SwitchedOff => "switched_off",
             Self::Written => "ok",
         }
     }
@@ -105,7 +114,7 @@ pub struct Actuation {
     pub at: Timestamp,
     /// Replicas asked for.
     pub desired_replicas: u32,
-    /// `ok`, `shadow`, `no_target` or `error`.
+    /// `ok`, `shadow`, `no_target`, `switched_off` or `error`.
     pub result: &'static str,
     /// What went wrong, with its cause.
     pub error: Option<String>,
@@ -128,14 +137,19 @@ pub enum Actuator {
     None,
     /// To an HTTP address.
     Webhook(Webhook),
+    /// To the `scale` subresource of an object of Kubernetes.
+    Kubernetes(Target),
 }
 
 impl Actuator {
     /// The actuator of a configuration.
-    pub fn new(config: &ActuatorConfig, client: &Client) -> Self {
+    pub fn new(config: &ActuatorConfig, namespace: &str, clients: &Clients) -> Self {
         match config {
             ActuatorConfig::None => Self::None,
-            ActuatorConfig::Webhook(webhook) => Self::Webhook(Webhook::new(webhook, client)),
+            ActuatorConfig::Webhook(webhook) => Self::Webhook(Webhook::new(webhook, &clients.http)),
+            ActuatorConfig::Kubernetes(target) => {
+                clients.target(namespace, target).map_or(Self::None, Self::Kubernetes)
+            }
         }
     }
 
@@ -166,6 +180,12 @@ impl Actuator {
         match self {
             Self::None => Ok(Outcome::NoTarget),
             Self::Webhook(webhook) => webhook.post(&order, budget).await.map(|()| Outcome::Written),
+            // As HorizontalPodAutoscaler does: zero replicas mean that autoscaling is off.
+            Self::Kubernetes(_) if approved.current_replicas() == 0 => Ok(Outcome::SwitchedOff),
+            Self::Kubernetes(target) => {
+                let written = target.scale(approved.desired_replicas()).await;
+                written.map(|()| Outcome::Written).map_err(ActuateError::Kubernetes)
+            }
         }
     }
 }

@@ -20,7 +20,7 @@ pub use part::Part;
 pub use reader::Problem;
 pub use workload::{
     ActuatorConfig, Behavior, BurstConfig, ForecastConfig, Objective, PolicyKind, ScalingPolicy,
-    ScalingRules, SelectPolicy, StalenessConfig, WebhookConfig, WorkloadConfig,
+    ScalingRules, SelectPolicy, StalenessConfig, TargetConfig, WebhookConfig, WorkloadConfig,
 };
 
 use reader::Section;
@@ -37,6 +37,9 @@ pub struct Config {
     pub state: PathBuf,
     /// How many workloads may be kept, listed below or not. Default 20,000, range 1 to 1,000,000.
     pub max_workloads: usize,
+    /// File that says how the cluster is reached, for workloads with the actuator `kubernetes`.
+    /// Default: that of KUBECONFIG, `~/.kube/config`, or the cluster that the process runs in.
+    pub kubeconfig: Option<PathBuf>,
     /// The workloads to decide for. Others that send frames are watched, never scaled.
     pub workloads: Vec<WorkloadConfig>,
 }
@@ -96,6 +99,9 @@ impl Config {
         );
         let state = top.text("state", Some("foresail.redb"), "the path of a file", problems);
         let max_workloads = top.whole("max_workloads", Some(20_000), 1..=1_000_000, problems);
+        let kubeconfig = top.read("kubeconfig", Some(None), "the path of a file", problems, |v| {
+            v.as_str().filter(|path| !path.is_empty()).map(|path| Some(PathBuf::from(path)))
+        });
         let mut workloads: Vec<WorkloadConfig> = Vec::new();
         for (path, item) in top.list("workloads", problems).unwrap_or_default() {
             let Some(workload) = WorkloadConfig::read(&path, item, problems) else {
@@ -112,6 +118,7 @@ impl Config {
             listen: listen?,
             state: state?.into(),
             max_workloads: usize::try_from(max_workloads?).ok()?,
+            kubeconfig: kubeconfig?,
             workloads,
         })
     }

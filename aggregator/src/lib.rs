@@ -24,6 +24,7 @@ pub mod backtest;
 pub mod clock;
 pub mod store;
 pub mod ingest;
+pub mod kubernetes;
 pub mod sources;
 pub mod actuate;
 pub mod api;

@@ -18,9 +18,10 @@ use tokio::sync::watch;
 
 use crate::api::{App, router};
 use crate::clock;
-use crate::config::{Config, WorkloadConfig};
+use crate::config::{ActuatorConfig, Config, WorkloadConfig};
 use crate::ingest::{self, Engine, IngestThread, Restored};
-use crate::sources;
+use crate::kubernetes::{self, KubernetesError};
+use crate::sources::{self, Clients};
 use crate::store::{Store, StoreError};
 use crate::units::{Rps, Timestamp, WorkloadKey};
 use loops::Loops;
@@ -56,6 +57,9 @@ pub enum ServeError {
     /// The HTTP client for webhooks cannot be made.
     #[error("the client for webhooks cannot be made")]
     Client(#[source] reqwest::Error),
+    /// The cluster of workloads with the actuator `kubernetes` cannot be reached.
+    #[error("Kubernetes cannot be used")]
+    Kubernetes(#[source] KubernetesError),
     /// The ingest thread ended by itself; this is a bug. Acknowledged frames are on disk.
     #[error("the ingest thread has failed")]
     IngestFailed,
@@ -75,11 +79,11 @@ pub async fn run(
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
+    let clients = clients(&config).await?;
     let parts = tokio::task::spawn_blocking(move || restore(&config))
         .await
         .map_err(|_| ServeError::IngestFailed)??;
     let (app, thread) = (Arc::clone(&parts.app), parts.thread);
-    let client = sources::client().map_err(ServeError::Client)?;
     let (close, closed) = watch::channel(false);
 
     let connections = tokio::spawn(listener::accept(
@@ -88,7 +92,7 @@ pub async fn run(
         Arc::clone(&app),
         closed,
     ));
-    let mut loops = Loops::new(Arc::clone(&app), client, parts.restored);
+    let mut loops = Loops::new(Arc::clone(&app), clients, parts.restored);
     for (workload, samples) in parts.workloads {
         loops.start(workload, &samples).await;
     }
@@ -120,6 +124,21 @@ pub async fn run(
         (false, false) => Err(ServeError::NotSaved),
         (false, true) => Ok(()),
     }
+}
+
+/// The clients that the workloads need.
+async fn clients(config: &Config) -> Result<Clients, ServeError> {
+    let needs_cluster = config
+        .workloads
+        .iter()
+        .any(|workload| matches!(workload.actuator, ActuatorConfig::Kubernetes(_)));
+    let kubernetes = if needs_cluster {
+        let client = kubernetes::client(config.kubeconfig.as_deref()).await;
+        Some(client.map_err(ServeError::Kubernetes)?)
+    } else {
+        None
+    };
+    Ok(Clients { http: sources::client().map_err(ServeError::Client)?, kubernetes })
 }
 
 /// Everything that is ready before the first request.

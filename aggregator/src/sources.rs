@@ -3,13 +3,15 @@
 //! An answer that cannot be had or believed leaves the counts unknown: never zero, never the last
 //! ones.
 
+use std::fmt;
 use std::time::Duration;
 
 use reqwest::{Client, Response, StatusCode};
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::config::ActuatorConfig;
+use crate::config::{ActuatorConfig, TargetConfig};
+use crate::kubernetes::{KubernetesError, Target};
 use crate::telemetry::ReplicaStatus;
 
 /// The longest answer that is read.
@@ -35,6 +37,9 @@ pub enum SourceError {
     /// Not the JSON object that is expected.
     #[error("the answer is not {{\"current_replicas\": …, \"ready_replicas\": …}}")]
     NotJson(#[source] serde_json::Error),
+    /// Kubernetes did not tell.
+    #[error("the replicas are not known")]
+    Kubernetes(#[source] KubernetesError),
     /// A count that cannot be.
     #[error("`{field}` is {value}, which is not in 0 to {most}")]
     Absurd {
@@ -56,6 +61,7 @@ impl SourceError {
             Self::Status(_) => "status",
             Self::TooLong => "too_long",
             Self::NotJson(_) => "not_json",
+            Self::Kubernetes(error) => error.kind(),
             Self::Absurd { .. } => "absurd",
         }
     }
@@ -84,18 +90,55 @@ pub enum Source {
         /// Time for a call.
         timeout: Duration,
     },
+    /// An object of Kubernetes and its pods.
+    Kubernetes(Target),
+}
+
+/// What calls go through; made once, shared by all.
+#[derive(Clone)]
+pub struct Clients {
+    /// For webhooks.
+    pub http: Client,
+    /// For the cluster; `None` when no workload needs one.
+    pub kubernetes: Option<kube::Client>,
+}
+
+impl fmt::Debug for Clients {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cluster = self.kubernetes.as_ref().map(kube::Client::default_namespace);
+        formatter.debug_struct("Clients").field("kubernetes", &cluster).finish_non_exhaustive()
+    }
+}
+
+impl Clients {
+    /// The target in the cluster; `None` without a cluster.
+    pub fn target(&self, namespace: &str, config: &TargetConfig) -> Option<Target> {
+        Some(Target::new(self.kubernetes.clone()?, namespace, config))
+    }
 }
 
 impl Source {
     /// The source that belongs to an actuator.
-    pub fn new(config: &ActuatorConfig, client: &Client) -> Self {
+    pub fn new(config: &ActuatorConfig, namespace: &str, clients: &Clients) -> Self {
         match config {
+            ActuatorConfig::Kubernetes(target) => {
+                clients.target(namespace, target).map_or(Self::None, Self::Kubernetes)
+            }
             ActuatorConfig::None => Self::None,
             ActuatorConfig::Webhook(webhook) => Self::Webhook {
-                client: client.clone(),
+                client: clients.http.clone(),
                 url: webhook.url.clone(),
                 timeout: webhook.timeout,
             },
+        }
+    }
+
+    /// Time within which [`Source::poll`] answers.
+    pub const fn timeout(&self) -> Duration {
+        match self {
+            Self::None => Duration::ZERO,
+            Self::Webhook { timeout, .. } => *timeout,
+            Self::Kubernetes(_) => Target::timeout(),
         }
     }
 
@@ -104,7 +147,13 @@ impl Source {
     /// # Errors
     /// [`SourceError`]; the counts are unknown then.
     pub async fn poll(&self) -> Result<Option<ReplicaStatus>, SourceError> {
-        let Self::Webhook { client, url, timeout } = self else { return Ok(None) };
+        let (client, url, timeout) = match self {
+            Self::None => return Ok(None),
+            Self::Kubernetes(target) => {
+                return target.status().await.map(Some).map_err(SourceError::Kubernetes);
+            }
+            Self::Webhook { client, url, timeout } => (client, url, timeout),
+        };
         let call = async {
             let response = client.get(url).send().await.map_err(SourceError::Unreachable)?;
             if response.status() != StatusCode::OK {

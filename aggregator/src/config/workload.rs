@@ -14,6 +14,9 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
+/// What is scaled unless something else is named.
+const TARGET_VERSION: &str = "apps/v1";
+const TARGET_KIND: &str = "Deployment";
 
 /// What users of the workload are promised.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -122,6 +125,19 @@ pub enum ActuatorConfig {
     None,
     /// An HTTP address that is told the desired replicas and asked for the current ones.
     Webhook(WebhookConfig),
+    /// The `scale` subresource of an object in the workload's namespace.
+    Kubernetes(TargetConfig),
+}
+
+/// An object of Kubernetes that can be scaled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetConfig {
+    /// Group and version. Default `apps/v1`.
+    pub api_version: String,
+    /// Kind. Default `Deployment`.
+    pub kind: String,
+    /// Name. Default: that of the workload.
+    pub name: String,
 }
 
 /// An HTTP address that scales.
@@ -205,7 +221,7 @@ impl WorkloadConfig {
         let staleness = read_staleness(s, problems);
         let burst = read_burst(s, problems);
         let behavior = read_behavior(s, problems);
-        let actuator = read_actuator(s, problems);
+        let actuator = read_actuator(s, name.as_deref(), problems);
         section.finish(problems);
         if let (Some(min), Some(max)) = (min_replicas, max_replicas)
             && min > max
@@ -380,10 +396,39 @@ fn read_policy(path: String, item: &Value, problems: &mut Vec<Problem>) -> Optio
     Some(ScalingPolicy { kind: kind?, value: value?, period: period? })
 }
 
-fn read_actuator(parent: &mut Section<'_>, problems: &mut Vec<Problem>) -> Option<ActuatorConfig> {
-    const VALID: &str = "none, or webhook with its url";
+fn read_actuator(
+    parent: &mut Section<'_>,
+    workload: Option<&str>,
+    problems: &mut Vec<Problem>,
+) -> Option<ActuatorConfig> {
+    const VALID: &str = "none, kubernetes, or webhook with its url";
     match parent.get("actuator") {
         Some(Value::String(text)) if text == "none" => Some(ActuatorConfig::None),
+        Some(Value::String(text)) if text == "kubernetes" => {
+            let (api_version, kind) = (TARGET_VERSION.to_owned(), TARGET_KIND.to_owned());
+            let name = workload?.to_owned();
+            Some(ActuatorConfig::Kubernetes(TargetConfig { api_version, kind, name }))
+        }
+        Some(value @ Value::Object(fields)) if fields.contains_key("kubernetes") => {
+            let mut actuator = Section::open(parent.path_of("actuator"), Some(value), problems);
+            let mut s = actuator.section("kubernetes", problems);
+            let mut word = |key, default: &str, problems: &mut Vec<Problem>| {
+                let default = (!default.is_empty()).then(|| default.to_owned());
+                s.read(key, default, "a name of 1 to 253 characters", problems, |v| {
+                    v.as_str().filter(|name| (1..=253).contains(&name.len())).map(str::to_owned)
+                })
+            };
+            let api_version = word("api_version", TARGET_VERSION, problems);
+            let kind = word("kind", TARGET_KIND, problems);
+            let name = word("name", workload.unwrap_or_default(), problems);
+            s.finish(problems);
+            actuator.finish(problems);
+            Some(ActuatorConfig::Kubernetes(TargetConfig {
+                api_version: api_version?,
+                kind: kind?,
+                name: name?,
+            }))
+        }
         Some(value @ Value::Object(_)) => {
             let mut actuator = Section::open(parent.path_of("actuator"), Some(value), problems);
             let mut s = actuator.section("webhook", problems);

@@ -4,7 +4,6 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::Duration;
 
-use reqwest::Client;
 use tokio::sync::{Semaphore, watch};
 
 use super::SETTLED_AFTER;
@@ -16,7 +15,7 @@ use crate::clock;
 use crate::ingest::{Record, Recorded, Workload};
 use crate::journal::Observation;
 use crate::safety::Approved;
-use crate::sources::Source;
+use crate::sources::{Clients, Source};
 use crate::store::to_bytes;
 use crate::telemetry::ReplicaStatus;
 use crate::units::Timestamp;
@@ -52,16 +51,16 @@ impl ControlLoop {
         control: Arc<Control>,
         workload: Arc<Workload>,
         autoscaler: Autoscaler,
-        client: &Client,
+        clients: &Clients,
         refits: &Arc<Semaphore>,
     ) -> Self {
         Self {
             app: Arc::clone(app),
-            workload,
             last_good: autoscaler.snapshot(),
             autoscaler: Arc::new(Mutex::new(autoscaler)),
-            source: Source::new(&control.config.actuator, client),
-            actuator: Actuator::new(&control.config.actuator, client),
+            source: Source::new(&control.config.actuator, &workload.key.namespace, clients),
+            actuator: Actuator::new(&control.config.actuator, &workload.key.namespace, clients),
+            workload,
             control,
             refits: Arc::clone(refits),
             source_works: None,
@@ -78,7 +77,7 @@ impl ControlLoop {
             let index = (now - SETTLED_AFTER).step_index(interval);
             let next = Timestamp::of_step(index + 1, interval) + SETTLED_AFTER;
             // Asking, deciding and writing are each bounded by less than an interval or a timeout.
-            self.control.promise(next + 2 * interval + self.source_timeout() + LATENESS);
+            self.control.promise(next + 2 * interval + self.source.timeout() + LATENESS);
             tokio::select! {
                 () = tokio::time::sleep(next.since(now)) => self.decide().await,
                 _ = stopped.changed() => break,
@@ -86,13 +85,6 @@ impl ControlLoop {
         }
         let load = self.lock().learned_load();
         Left { snapshot: self.last_good, load }
-    }
-
-    const fn source_timeout(&self) -> Duration {
-        match &self.source {
-            Source::None => Duration::ZERO,
-            Source::Webhook { timeout, .. } => *timeout,
-        }
     }
 
     async fn decide(&mut self) {

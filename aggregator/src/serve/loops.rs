@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::Client;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -16,6 +15,7 @@ use crate::clock;
 use crate::config::WorkloadConfig;
 use crate::forecast::Load;
 use crate::ingest::{Restored, Workload};
+use crate::sources::Clients;
 use crate::store::from_bytes;
 use crate::units::{Rps, Timestamp, WorkloadKey};
 
@@ -35,7 +35,7 @@ struct Running {
 /// All control loops.
 pub(super) struct Loops {
     app: Arc<App>,
-    client: Client,
+    clients: Clients,
     /// One fit at a time.
     refits: Arc<Semaphore>,
     restored: Restored,
@@ -44,9 +44,9 @@ pub(super) struct Loops {
 
 impl Loops {
     /// None yet; `restored` is what the store knows of earlier ones.
-    pub(super) fn new(app: Arc<App>, client: Client, restored: Restored) -> Self {
+    pub(super) fn new(app: Arc<App>, clients: Clients, restored: Restored) -> Self {
         let refits = Arc::new(Semaphore::new(1));
-        Self { app, client, refits, restored, running: BTreeMap::new() }
+        Self { app, clients, refits, restored, running: BTreeMap::new() }
     }
 
     /// Begins to decide for a workload, or goes on with other settings. `samples` is recorded load
@@ -74,7 +74,7 @@ impl Loops {
         let control = Arc::new(Control::new(config, decision));
         self.app.controls.insert(Arc::clone(&control));
         let made =
-            ControlLoop::new(&self.app, control, workload, autoscaler, &self.client, &self.refits);
+            ControlLoop::new(&self.app, control, workload, autoscaler, &self.clients, &self.refits);
         let (stop, stopped) = watch::channel(false);
         let ended = tokio::spawn(made.run(stopped));
         self.running.insert(key, Running { stop, ended });
