@@ -7,11 +7,17 @@ use crate::routes::Template;
 /// How long a gRPC response must flow after its first byte for the call to count as a stream.
 pub const GRPC_STREAM_AFTER_MICROS: u64 = 1_000_000;
 
+/// From which duration on an answer's content type is asked for: an event stream that came to its
+/// end sooner counts as a request, as what it was.
+pub const CONTENT_AFTER_MICROS: u64 = 50_000;
+
 /// A finished request, as the proxy tells it. Every question costs the proxy some CPU, so only
 /// what is needed is asked.
 pub trait Request {
     /// What every request is asked.
     fn basics(&mut self) -> Basics;
+    /// What the response carried.
+    fn content(&mut self) -> Content;
     /// `grpc-status` of the response's trailers, else of its headers.
     fn grpc_status(&mut self) -> Option<u8>;
     /// Time to the response's first byte, µs.
@@ -36,8 +42,6 @@ pub struct Basics {
     pub code: u16,
     /// Response flags, a bit each.
     pub flags: u64,
-    /// What the response carried.
-    pub content: Content,
 }
 
 /// Content of a response, as far as it decides how the request is counted.
@@ -97,19 +101,28 @@ pub enum Kind {
 
 /// Asks a finished request what is needed. `None` when the proxy cannot tell its duration.
 ///
-/// A stream is: an upgrade (101), an answer of type `text/event-stream`, a gRPC method that the
-/// configuration names, and a gRPC call whose response still flowed
-/// [`GRPC_STREAM_AFTER_MICROS`] after its first byte. A unary call that is merely slow sends its
-/// first byte late, so it stays a latency.
+/// A stream is: an upgrade (101), an answer of type `text/event-stream` that took at least
+/// [`CONTENT_AFTER_MICROS`] or was cut off, a gRPC method that the configuration names, and a gRPC call whose
+/// response still flowed [`GRPC_STREAM_AFTER_MICROS`] after its first byte. A unary call that is
+/// merely slow sends its first byte late, so it stays a latency.
 pub fn observe(request: &mut impl Request, grpc_streams: &[Template]) -> Option<Observation> {
-    let Basics { duration_micros, code, flags, content } = request.basics();
+    let Basics { duration_micros, code, flags } = request.basics();
     let duration_micros = duration_micros?;
-    let grpc = if content == Content::Grpc { request.grpc_status() } else { None };
+    // Event streams and gRPC are answered with 200, always. A question without an answer costs a
+    // third of one with: so every 200 is asked for a gRPC status, which plain ones do not have, and
+    // for its content, which nearly all have, only where that can make a difference.
+    let grpc = if code == 200 { request.grpc_status() } else { None };
+    let may_matter = grpc.is_some()
+        || flags != 0
+        || duration_micros >= CONTENT_AFTER_MICROS
+        || !grpc_streams.is_empty();
+    let content = if code == 200 && may_matter { request.content() } else { Content::Plain };
     let kind = match content {
         Content::Grpc => grpc_kind(request, duration_micros, grpc_streams),
         Content::Plain if code != 101 => Kind::Request,
         _ => Kind::Stream { first_byte_micros: request.first_byte_micros() },
     };
+    let grpc = grpc.filter(|_| content == Content::Grpc);
     Some(Observation { code, grpc, flags, duration_micros, kind })
 }
 

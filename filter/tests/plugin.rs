@@ -7,7 +7,7 @@ use std::time::Duration;
 use foresail_filter::config::Config;
 use foresail_filter::outbox::{MAX_WAITING, Notice};
 use foresail_filter::plugin::Plugin;
-use foresail_filter::request::{Basics, Content, Request};
+use foresail_filter::request::{Basics, CONTENT_AFTER_MICROS, Content, Request};
 use foresail_wire::{Direction, Frame, Identity, OVERFLOW_ROUTE, Series, Text, decode};
 use proptest::prelude::*;
 
@@ -19,6 +19,8 @@ const START: u64 = 1_700_000_000 * SECOND;
 #[derive(Clone, Debug, Default)]
 struct Fake {
     basics: Basics,
+    content: Content,
+    content_asked: u32,
     grpc: Option<u8>,
     first_byte: Option<u64>,
     path: &'static str,
@@ -34,7 +36,7 @@ impl Fake {
     }
 
     fn content(mut self, content: Content) -> Self {
-        self.basics.content = content;
+        self.content = content;
         self
     }
 
@@ -47,6 +49,10 @@ impl Fake {
 impl Request for Fake {
     fn basics(&mut self) -> Basics {
         self.basics
+    }
+    fn content(&mut self) -> Content {
+        self.content_asked += 1;
+        self.content
     }
     fn grpc_status(&mut self) -> Option<u8> {
         self.grpc
@@ -158,7 +164,9 @@ fn an_idle_proxy_proves_that_it_is_idle() {
 fn streams_are_kept_out_of_the_latencies() {
     let mut vm = Vm::new("");
     vm.request(Fake::new(101, 60 * SECOND).first_byte(3_000));
-    vm.request(Fake::new(200, 2_000).content(Content::EventStream));
+    vm.request(Fake::new(200, 200_000).content(Content::EventStream));
+    // Over before anybody could have seen it flow: a latency.
+    vm.request(Fake::new(200, CONTENT_AFTER_MICROS - 1).content(Content::EventStream));
     vm.request(Fake::new(200, 5 * SECOND).content(Content::Grpc).first_byte(2_000));
     // Slow, but it answered in one piece: a latency.
     vm.request(Fake::new(200, 5 * SECOND).content(Content::Grpc).first_byte(4_990_000));
@@ -167,10 +175,10 @@ fn streams_are_kept_out_of_the_latencies() {
 
     let series = vm.only_series();
     assert_eq!(series.streams.finished, 3);
-    assert_eq!(series.streams.duration_micros, 65 * SECOND + 2_000);
+    assert_eq!(series.streams.duration_micros, 65 * SECOND + 200_000);
     assert_eq!(series.first_byte.total(), 2);
-    assert_eq!(series.latency.total(), 2);
-    assert_eq!(series.codes.total(), 5);
+    assert_eq!(series.latency.total(), 3);
+    assert_eq!(series.codes.total(), 6);
 }
 
 #[test]
@@ -195,6 +203,29 @@ fn a_plain_response_has_no_grpc_status() {
     request.grpc = Some(2);
     vm.request(request);
     assert!(vm.only_series().grpc.is_empty());
+}
+
+#[test]
+fn the_content_is_asked_for_only_where_it_can_matter() {
+    let asked = |config: &str, mut request: Fake| {
+        let mut vm = Vm::new(config);
+        let id = vm.begin();
+        vm.plugin.finish(id, &mut request);
+        request.content_asked
+    };
+    let status = |grpc| Fake { grpc, ..Fake::new(200, 10) };
+
+    assert_eq!(asked("", Fake::new(200, CONTENT_AFTER_MICROS - 1)), 0);
+    assert_eq!(asked("", Fake::new(200, CONTENT_AFTER_MICROS)), 1);
+    assert_eq!(asked("", Fake::new(204, SECOND)), 0);
+    assert_eq!(asked("", Fake::new(503, SECOND)), 0);
+    assert_eq!(asked("", status(Some(0))), 1);
+    // Cut off, an event stream says nothing of how long it would have been.
+    let mut cut = Fake::new(200, 10);
+    cut.basics.flags = 1 << 14;
+    assert_eq!(asked("", cut), 1);
+    // A named method is a stream also when it was reset and has no status.
+    assert_eq!(asked(r#","grpc_streams":["/a/B"]"#, status(None)), 1);
 }
 
 #[test]

@@ -15,18 +15,17 @@ impl Request for Current {
         let nanos = number("request\0duration");
         let code = number("response\0code").and_then(|code| u16::try_from(code).ok()).unwrap_or(0);
         let flags = number("response\0flags").map_or(0, i64::cast_unsigned);
-        // Both kinds of stream that content tells apart are answered with 200, always.
-        let content = if code == 200 {
-            abi::header(Map::ResponseHeaders, "content-type", |value| {
-                value.map(Content::of).unwrap_or_default()
-            })
-        } else {
-            Content::Plain
-        };
         let duration_micros = nanos.and_then(|nanos| u64::try_from(nanos / 1_000).ok());
-        Basics { duration_micros, code, flags, content }
+        Basics { duration_micros, code, flags }
     }
 
+    fn content(&mut self) -> Content {
+        abi::header(Map::ResponseHeaders, "content-type", |value| {
+            value.map(Content::of).unwrap_or_default()
+        })
+    }
+
+    #[inline]
     fn grpc_status(&mut self) -> Option<u8> {
         abi::header(Map::ResponseTrailers, "grpc-status", parse)
             .or_else(|| abi::header(Map::ResponseHeaders, "grpc-status", parse))
