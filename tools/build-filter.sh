@@ -3,6 +3,8 @@
 #
 #     target/wasm/foresail_filter.wasm    the filter
 #     target/wasm/empty_filter.wasm       the SDK's empty filter, what the bench compares with
+#     target/wasm/bare_recorder.wasm      what asks the same and keeps nothing, likewise
+#     target/wasm/silent.wasm             the same module without a callback for requests
 #
 # The filter's module gets exactly the exports it uses (tools/wasm/link.py says why) and is then
 # optimised by wasm-opt where `tools/setup.sh binaryen` has put one in place.
@@ -35,14 +37,23 @@ python3 tools/wasm/link.py "$BUILD/$TARGET/wasm/foresail_filter.wasm" "$linked" 
     proxy_on_tick \
     proxy_on_http_call_response
 
-# Its own manifest, its own profile: nothing of ours but the compiler.
-(
-    unset CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS
-    tools/wasm-cargo.sh build --quiet --locked --release \
-        --manifest-path tests/empty-filter/Cargo.toml --target-dir "$BUILD/empty-filter"
-)
-cp "$BUILD/empty-filter/$TARGET/release/empty_filter.wasm" "$OUT/.empty.$$"
-mv -f "$OUT/.empty.$$" "$OUT/empty_filter.wasm"
+# Their own manifests, their own profiles: nothing of ours but the compiler.
+compared() { # NAME
+    (
+        unset CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS
+        tools/wasm-cargo.sh build --quiet --locked --release \
+            --manifest-path "tests/${1//_/-}/Cargo.toml" --target-dir "$BUILD/${1//_/-}"
+    )
+    cp "$BUILD/${1//_/-}/$TARGET/release/$1.wasm" "$OUT/.$1.$$"
+    mv -f "$OUT/.$1.$$" "$OUT/$1.wasm"
+}
+compared empty_filter
+compared bare_recorder
+python3 tools/wasm/link.py "$OUT/bare_recorder.wasm" "$OUT/silent.wasm" \
+    memory proxy_abi_version_0_2_1 proxy_on_memory_allocate proxy_on_configure
+python3 tools/wasm/link.py "$OUT/bare_recorder.wasm" "$OUT/bare_recorder.wasm" \
+    memory proxy_abi_version_0_2_1 proxy_on_memory_allocate proxy_on_configure \
+    proxy_on_context_create proxy_on_log
 
 how="without wasm-opt"
 if [ -x .tools/bin/wasm-opt ]; then

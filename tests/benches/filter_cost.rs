@@ -1,12 +1,19 @@
-//! What the filter costs: CPU of a proxy's worker for each request, beside no filter and beside the
-//! SDK's empty filter, and the memory of a VM with 64 series.
+//! What the filter costs: CPU of a proxy's worker for each request, beside no filter, the SDK's empty
+//! filter, and a module that asks the proxy the same and keeps nothing (`tests/bare-recorder`); and
+//! the memory of a VM with 64 series.
 //!
-//!     cargo bench -p foresail-tests --bench filter_cost [-- --rounds N] [-- --module NAME=FILE]...
+//!     cargo bench -p foresail-tests --bench filter_cost -- [--rounds N] [--calls] [--module NAME=FILE]...
+//!
+//! `--calls` measures each callback and each question by itself instead, with direct responses.
 //!
 //! All proxies run at once, each with one worker, and are loaded in turn, round after round, so that
-//! a slow minute of the machine is everybody's. A figure is the median over the rounds. CPU is what
-//! the scheduler says the worker's thread has run, so that sleeping or waiting for a core is free.
+//! a slow moment of the machine is everybody's. What a filter adds is the median over the rounds of
+//! its difference to no filter in the same round. CPU is what the scheduler says the worker's thread
+//! has run, so that sleeping or waiting for a core is free.
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
+
+#[path = "support/contenders.rs"]
+mod contenders;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,13 +21,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use contenders::{BARE, CALLBACKS, EMPTY, FORESAIL, Module, Settings};
 use foresail_tests::{Cluster, Envoy, Listener, Route, WasmFilter, WorkDir, paths};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
 const CONNECTIONS: usize = 8;
-const REQUESTS_PER_CONNECTION: usize = 500;
-const DEFAULT_ROUNDS: usize = 25;
+const REQUESTS_PER_CONNECTION: usize = 100;
 const SERIES: usize = 64;
 const MEMORY_GOAL_KIB: u64 = 4 * 1024;
 const REQUEST: &[u8] = b"GET /items/1 HTTP/1.1\r\nhost: bench\r\nuser-agent: bench\r\n\r\n";
@@ -54,75 +61,39 @@ fn main() -> Result<()> {
             .listener(Listener::new("backend").route(Route::prefix("/").direct(200, "ok")))
             .start(&directory),
     )?;
-    let backend_address = backend.address("backend")?;
+    let addresses = (aggregator, backend.address("backend")?);
 
     let mut variants = Vec::new();
-    for (name, module) in &settings.modules {
-        let start = start(name, module.as_deref(), aggregator, backend_address, &directory);
-        variants.push(runtime.block_on(start)?);
+    for module in &settings.modules {
+        variants.push(runtime.block_on(start(module, addresses, &directory))?);
     }
-    for way in WAYS {
-        measure(&mut variants, way, settings.rounds)?;
+    let [direct, upstream] = WAYS;
+    if settings.calls {
+        let costs = measure(&mut variants, direct, settings.rounds)?;
+        print_calls(&costs);
+        return Ok(());
+    }
+    for way in [direct, upstream] {
+        let costs = measure(&mut variants, way, settings.rounds)?;
+        print_ratios(way, &costs);
     }
     drop(variants);
     memory(&runtime, &directory)
 }
 
-struct Settings {
-    rounds: usize,
-    modules: Vec<(String, Option<PathBuf>)>,
-}
-
-impl Settings {
-    fn from_arguments() -> Result<Self> {
-        let empty = paths::root().join("target/wasm/empty_filter.wasm");
-        if !empty.is_file() {
-            bail!("missing {}; run `make wasm`", empty.display());
-        }
-        let mut modules = vec![
-            ("none".to_owned(), None),
-            ("empty".to_owned(), Some(empty)),
-            ("foresail".to_owned(), Some(paths::wasm()?)),
-        ];
-        let mut rounds = DEFAULT_ROUNDS;
-        let mut arguments = std::env::args().skip(1);
-        while let Some(argument) = arguments.next() {
-            match argument.as_str() {
-                "--rounds" => rounds = arguments.next().context("--rounds N")?.parse()?,
-                "--module" => {
-                    let given = arguments.next().context("--module NAME=FILE")?;
-                    let (name, file) = given.split_once('=').context("--module NAME=FILE")?;
-                    modules.push((name.to_owned(), Some(PathBuf::from(file))));
-                }
-                // cargo says this to every bench.
-                "--bench" => {}
-                other => bail!("no argument {other}; there are --rounds and --module"),
-            }
-        }
-        Ok(Self { rounds, modules })
-    }
-}
-
 async fn start(
-    name: &str,
-    module: Option<&Path>,
-    aggregator: SocketAddr,
-    backend: SocketAddr,
+    module: &Module,
+    (aggregator, backend): (SocketAddr, SocketAddr),
     directory: &WorkDir,
 ) -> Result<Variant> {
-    let config = json!({
-        "cluster": "aggregator",
-        "direction": "inbound",
-        "identity": {"namespace": "bench", "workload": name, "pod": "bench-0"},
-    });
-    let filter = module.map(|module| WasmFilter::new(module, &config));
+    let filter = module.file.as_deref().map(|file| WasmFilter::new(file, &module.config));
     let with_filter = |listener: Listener| match &filter {
         Some(filter) => listener.filter(filter),
         None => listener,
     };
     let direct = Listener::new("direct").route(Route::prefix("/").direct(200, "ok"));
     let upstream = Listener::new("upstream").route(Route::prefix("/").cluster("backend"));
-    let mut proxy = Envoy::builder(name)
+    let mut proxy = Envoy::builder(&module.name)
         .cluster(Cluster::fixed("aggregator", aggregator))
         .cluster(Cluster::fixed("backend", backend).unlimited())
         .listener(with_filter(direct))
@@ -130,7 +101,7 @@ async fn start(
         .start(directory)
         .await?;
     let worker = worker_thread(proxy.process().id())?;
-    Ok(Variant { name: name.to_owned(), proxy, worker })
+    Ok(Variant { name: module.name.clone(), proxy, worker })
 }
 
 /// `schedstat` of the thread that serves requests.
@@ -150,8 +121,16 @@ fn cpu_nanos(schedstat: &Path) -> Result<u64> {
     Ok(text.split_whitespace().next().context("empty schedstat")?.parse()?)
 }
 
-/// Loads all proxies in turn and prints what a request cost in each.
-fn measure(variants: &mut [Variant], way: Way, rounds: usize) -> Result<()> {
+/// What a request cost in a proxy, µs of CPU.
+struct Cost {
+    name: String,
+    whole: f64,
+    /// More than in the first proxy, which has no filter.
+    added: f64,
+}
+
+/// Loads all proxies in turn.
+fn measure(variants: &mut [Variant], way: Way, rounds: usize) -> Result<Vec<Cost>> {
     let mut clients = Vec::new();
     for variant in variants.iter() {
         clients.push(Client::connect(variant.proxy.address(way.listener)?)?);
@@ -169,36 +148,50 @@ fn measure(variants: &mut [Variant], way: Way, rounds: usize) -> Result<()> {
             }
         }
     }
-    let medians: Vec<f64> = costs.iter_mut().map(|costs| median(costs)).collect();
-    let of = |name: &str| {
-        let found = variants.iter().zip(&medians).find(|(variant, _)| variant.name == name);
-        found.map_or(f64::NAN, |(_, median)| *median)
-    };
-    let added = of("empty") - of("none");
-    let figures: Vec<_> = variants
-        .iter()
-        .zip(&medians)
-        .map(|(variant, median)| format!("{} {median:.2} us", variant.name))
-        .collect();
-    println!(
-        "filter cost: {}: {}; added ratio {:.2} (goal <= 1.0)",
-        way.title,
-        figures.join(", "),
-        (of("foresail") - of("none")) / added,
-    );
-    for (variant, median) in variants.iter().zip(&medians).skip(3) {
-        println!("  {}: added ratio {:.2}", variant.name, (median - of("none")) / added);
-    }
     for variant in variants.iter_mut() {
         let log = variant.proxy.process().log_tail();
         if log.contains("foresail: configuration") {
             bail!("the filter of {} does not record:\n{log}", variant.name);
         }
     }
-    Ok(())
+    let without = costs.first().cloned().unwrap_or_default();
+    let of = |(variant, costs): (&Variant, Vec<f64>)| {
+        let differences = costs.iter().zip(&without).map(|(cost, without)| cost - without);
+        let added = median(differences.collect());
+        Cost { name: variant.name.clone(), whole: median(costs), added }
+    };
+    Ok(variants.iter().zip(costs).map(of).collect())
 }
 
-fn median(values: &mut [f64]) -> f64 {
+fn print_ratios(way: Way, costs: &[Cost]) {
+    let added = |name: &str| {
+        costs.iter().find(|cost| cost.name == name).map_or(f64::NAN, |cost| cost.added)
+    };
+    let none = costs.first().map_or(f64::NAN, |cost| cost.whole);
+    println!("filter cost: {}: no filter {none:.1} us of CPU a request", way.title);
+    for Cost { name, added: micros, .. } in costs.iter().skip(1) {
+        let ratio = micros / added(EMPTY);
+        println!("filter cost: {}: {name} adds {micros:.2} us, ratio {ratio:.2}", way.title);
+    }
+    println!(
+        "filter cost: {}: {FORESAIL} / {EMPTY} {:.2} (goal <= 1.0), {FORESAIL} / {BARE} {:.2}",
+        way.title,
+        added(FORESAIL) / added(EMPTY),
+        added(FORESAIL) / added(BARE),
+    );
+}
+
+/// What each question adds to a module with the two callbacks and none.
+fn print_calls(costs: &[Cost]) {
+    let callbacks = costs.iter().find(|cost| cost.name == CALLBACKS);
+    let callbacks = callbacks.map_or(f64::NAN, |cost| cost.added);
+    for Cost { name, added, .. } in costs.iter().skip(1) {
+        let more = added - callbacks;
+        println!("filter calls: {name}: {added:.2} us, {more:+.2} us to the callbacks alone");
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
