@@ -7,6 +7,7 @@
 //! Short and long seasons are looked for apart, because a day's course hides a half-hour's: the
 //! short ones after a moving mean was taken off, the long ones in the moving mean.
 
+use std::f64::consts::TAU;
 use std::time::Duration;
 
 use super::Series;
@@ -27,6 +28,10 @@ const CYCLES: usize = 2;
 const CALENDAR: [f64; 4] = [1_800.0, 3_600.0, 86_400.0, 604_800.0];
 /// Relative distance at which a found length is taken for one of the calendar.
 const SNAP: f64 = 0.015;
+/// Waves of a season whose strength tells its length.
+const HARMONICS: u32 = 4;
+/// Values of a season that this needs.
+const BLOCKS: usize = 64;
 /// Values looked at, at most; the newest.
 const MOST: usize = 1 << 17;
 
@@ -152,20 +157,34 @@ fn hill(signal: &[f64], least: usize, most: usize, step: Duration) -> Option<usi
     let hills: Vec<usize> = (least..=most).filter(|lag| *lag < r.len() && is_hill(*lag)).collect();
     let highest = hills.iter().map(|lag| r[*lag]).fold(0.0, f64::max);
     let first = hills.into_iter().find(|lag| r[*lag] >= SHORTER * highest)?;
-    Some(snapped(sharpened(&r, first, most), step, least, most))
+    Some(snapped(sharpened(signal, first), step, least, most))
 }
 
-/// The length near `lag` whose multiples correlate most: noise moves one hill, not all of them.
-fn sharpened(r: &[f64], lag: usize, most: usize) -> usize {
-    let slack = (lag / 50).clamp(1, 3);
-    let multiples = (most / lag).clamp(1, 8);
-    let mean = |lag: usize| {
-        let at = (1..=multiples).filter_map(|k| r.get(k * lag));
-        at.sum::<f64>() / multiples as f64
+/// The length near `lag` whose waves are strongest: noise moves a hill, but not the whole signal's
+/// frequency.
+fn sharpened(signal: &[f64], lag: usize) -> usize {
+    let block = (lag / BLOCKS).max(1);
+    let coarse: Vec<f64> =
+        signal.chunks_exact(block).map(|chunk| chunk.iter().sum::<f64>()).collect();
+    let strength = |lag: usize| {
+        let turns = block as f64 / lag as f64;
+        (1..=HARMONICS).map(|k| power(&coarse, TAU * f64::from(k) * turns)).sum::<f64>()
     };
-    (lag - slack.min(lag - 1)..=lag + slack)
-        .max_by(|a, b| mean(*a).total_cmp(&mean(*b)))
-        .unwrap_or(lag)
+    let slack = (lag / 24 + 1).min(lag - 1);
+    let lags = lag - slack..=lag + slack;
+    let strengths = lags.map(|lag| (lag, strength(lag)));
+    strengths.max_by(|a, b| a.1.total_cmp(&b.1)).map_or(lag, |(lag, _)| lag)
+}
+
+/// Power of the wave that turns by `angle` a value.
+fn power(signal: &[f64], angle: f64) -> f64 {
+    let (sin, cos) = angle.sin_cos();
+    let (mut turn, mut sum) = ((1.0, 0.0), (0.0, 0.0));
+    for value in signal {
+        sum = (sum.0 + value * turn.0, sum.1 + value * turn.1);
+        turn = (turn.0 * cos - turn.1 * sin, turn.0 * sin + turn.1 * cos);
+    }
+    sum.0 * sum.0 + sum.1 * sum.1
 }
 
 /// The calendar's length, where the found one is as good as it.
@@ -185,8 +204,6 @@ fn snapped(lag: usize, step: Duration, least: usize, most: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::f64::consts::TAU;
-
     use super::*;
     use crate::forecast::models::tests::Chance;
 
