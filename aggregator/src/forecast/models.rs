@@ -4,12 +4,18 @@
 //! `foresail forecast` scores. [`Fit`] turns a description into a fitted model, and only that
 //! predicts. A fitted model takes further values without being fitted anew.
 
+mod arima;
 mod boosted;
 mod conformal;
 mod drift;
+mod dsp;
 mod ensemble;
+mod ets;
 mod last_value;
+mod mstl;
+mod nelder_mead;
 mod online;
+mod piecewise;
 mod ridge;
 mod rows;
 mod season;
@@ -21,12 +27,17 @@ use std::fmt::Debug;
 
 use super::ForecastError;
 
+pub use arima::Arima;
 pub use boosted::Boosted;
 pub use conformal::Conformal;
 pub use drift::Drift;
+pub use dsp::Dsp;
 pub use ensemble::{Crew, CrewForecast, Ensemble, Weights};
+pub use ets::Ets;
 pub use last_value::LastValue;
+pub use mstl::Mstl;
 pub use online::Live;
+pub use piecewise::Piecewise;
 pub use ridge::Ridge;
 pub use season::find_seasons;
 pub use seasonal_naive::SeasonalNaive;
@@ -171,6 +182,16 @@ pub enum ModelKind {
     Ridge,
     /// Boosted quantile trees on lags and the calendar.
     Boosted,
+    /// ARIMA with automatic order.
+    Arima,
+    /// Exponential smoothing with automatic form.
+    Ets,
+    /// Seasons by loess, exponential smoothing of the rest.
+    Mstl,
+    /// Piecewise linear trend, Fourier seasons and holidays.
+    Piecewise,
+    /// The strongest waves of the spectrum.
+    Dsp,
     /// The forecast that decisions use.
     Online,
     /// All the others, weighted by how well they did.
@@ -179,12 +200,17 @@ pub enum ModelKind {
 
 impl ModelKind {
     /// Every model, simple ones first; the ensemble, which builds on the others, last.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 12] = [
         Self::LastValue,
         Self::SeasonalNaive,
         Self::Drift,
         Self::Ridge,
         Self::Boosted,
+        Self::Arima,
+        Self::Ets,
+        Self::Mstl,
+        Self::Piecewise,
+        Self::Dsp,
         Self::Online,
         Self::Ensemble,
     ];
@@ -197,6 +223,11 @@ impl ModelKind {
             Self::Drift => "drift",
             Self::Ridge => "ridge",
             Self::Boosted => "boosted",
+            Self::Arima => "arima",
+            Self::Ets => "ets",
+            Self::Mstl => "mstl",
+            Self::Piecewise => "piecewise",
+            Self::Dsp => "dsp",
             Self::Online => "online",
             Self::Ensemble => "ensemble",
         }
@@ -231,6 +262,13 @@ impl ModelKind {
             Self::Drift => boxed(&Drift, series),
             Self::Ridge => boxed(&Ridge { seasons, horizon }, series),
             Self::Boosted => boxed(&Boosted { seasons, horizon }, series),
+            Self::Arima => boxed(&Arima { season }, series),
+            Self::Ets => boxed(&Ets { season }, series),
+            Self::Mstl => boxed(&Mstl { seasons }, series),
+            Self::Piecewise => {
+                boxed(&Piecewise { seasons, holidays: knowledge.holidays.clone() }, series)
+            }
+            Self::Dsp => boxed(&Dsp { season }, series),
             Self::Online => boxed(&Live { horizon }, series),
             Self::Ensemble => boxed(&Ensemble { knowledge: knowledge.clone() }, series),
         }

@@ -152,7 +152,8 @@ impl FittedArima {
     fn new(y: &[f64], estimate: Estimate) -> Self {
         let Estimate { orders, point, deviation, .. } = estimate;
         let parts = orders.read(&point);
-        let stationary: Vec<f64> = std::iter::once(1.0).chain(parts.ar.iter().map(|a| -a)).collect();
+        let stationary: Vec<f64> =
+            std::iter::once(1.0).chain(parts.ar.iter().map(|a| -a)).collect();
         let mut left = stationary.clone();
         for _ in 0..orders.d {
             left = polynomial::product(&left, &[1.0, -1.0]);
@@ -202,7 +203,8 @@ impl FittedArima {
         let mut sum = 0.0;
         (0..steps)
             .map(|at| {
-                let own = if at == 0 { 1.0 } else { self.errors.get(at - 1).copied().unwrap_or(0.0) };
+                let own =
+                    if at == 0 { 1.0 } else { self.errors.get(at - 1).copied().unwrap_or(0.0) };
                 let past = self.values.iter().zip(weights.iter().rev());
                 let weight = own + past.map(|(a, weight)| a * weight).sum::<f64>();
                 weights.push(weight);

@@ -101,7 +101,8 @@ fn estimate(
     let search = Search { size: 0.6, evaluations: 120 + 80 * free, tolerance: 1e-4 };
     let (point, likelihood) = minimize(&guess, search, |point| {
         let (params, mut state) = layout.read(point, &first, unit);
-        recursion::run(y, form, &params, &mut state).map_or(f64::INFINITY, |sums| sums.likelihood(form))
+        recursion::run(y, form, &params, &mut state)
+            .map_or(f64::INFINITY, |sums| sums.likelihood(form))
     });
     let (params, mut state) = layout.read(&point, &first, unit);
     let sums = recursion::run(y, form, &params, &mut state)?;
@@ -177,7 +178,8 @@ impl Predict for FittedEts {
         for ahead in 1..=self.age + horizon {
             if ahead > self.age {
                 let mean = self.state.ahead(self.form, phi, ahead - self.age);
-                let size = if self.form.error == Component::Multiplicative { mean.abs() } else { 1.0 };
+                let size =
+                    if self.form.error == Component::Multiplicative { mean.abs() } else { 1.0 };
                 path.push(StepForecast::normal(mean, self.deviation * size * f64::sqrt(weights)));
             }
             power *= phi;

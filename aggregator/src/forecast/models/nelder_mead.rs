@@ -88,8 +88,7 @@ mod tests {
 
     #[test]
     fn the_bottom_of_rosenbrocks_valley_is_found() {
-        let valley =
-            |x: &[f64]| (1.0 - x[0]).powi(2) + 100.0 * (x[1] - x[0] * x[0]).powi(2);
+        let valley = |x: &[f64]| (1.0 - x[0]).powi(2) + 100.0 * (x[1] - x[0] * x[0]).powi(2);
         let (x, height) = minimize(&[-1.2, 1.0], SEARCH, valley);
         assert!((x[0] - 1.0).abs() < 1e-4 && (x[1] - 1.0).abs() < 1e-4, "{x:?}");
         assert!(height < 1e-9);

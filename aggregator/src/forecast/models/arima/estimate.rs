@@ -13,6 +13,9 @@ const ENOUGH: f64 = 1e-6;
 /// Values up to which the exact likelihood is maximised; beyond it says the same.
 const EXACT: usize = 600;
 
+/// States up to which it is.
+const MOST_STATES: usize = 60;
+
 /// Orders of a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Orders {
@@ -94,8 +97,16 @@ fn residuals(w: &[f64], parts: &Parts, errors: &mut Vec<f64>) {
     for t in 0..w.len() {
         let mut error = w[t] - parts.mean;
         if t < longest {
-            error -= ar.iter().filter(|(lag, _)| *lag <= t).map(|(lag, a)| a * (w[t - lag] - parts.mean)).sum::<f64>();
-            error -= ma.iter().filter(|(lag, _)| *lag <= t).map(|(lag, m)| m * errors[t - lag]).sum::<f64>();
+            error -= ar
+                .iter()
+                .filter(|(lag, _)| *lag <= t)
+                .map(|(lag, a)| a * (w[t - lag] - parts.mean))
+                .sum::<f64>();
+            error -= ma
+                .iter()
+                .filter(|(lag, _)| *lag <= t)
+                .map(|(lag, m)| m * errors[t - lag])
+                .sum::<f64>();
         } else {
             for (lag, a) in &ar {
                 error -= a * (w[t - lag] - parts.mean);
@@ -160,7 +171,13 @@ impl Estimate {
                 break;
             }
         }
-        let likelihood = n as f64 * (sum / n as f64).max(1e-300).ln();
+        // What was taken for granted before the first value counts in a short series.
+        let parts = orders.read(&point);
+        let (likelihood, sum) = if is_exact(n, &parts) {
+            kalman::likelihood(w, &parts)?
+        } else {
+            (n as f64 * (sum / n as f64).max(1e-300).ln(), sum)
+        };
         Self::new(orders, point, n, sum, likelihood)
     }
 
@@ -178,8 +195,7 @@ impl Estimate {
     /// By the exact likelihood, where the series is short enough for it to matter.
     pub(super) fn refined(self, w: &[f64]) -> Self {
         let parts = self.orders.read(&self.point);
-        let states = parts.ar.len().max(parts.ma.len() + 1);
-        if w.len() > EXACT || self.point.is_empty() || states > 60 {
+        if self.point.is_empty() || !is_exact(w.len(), &parts) {
             return self;
         }
         let k = self.point.len();
@@ -205,6 +221,11 @@ impl Estimate {
         };
         Self::new(self.orders, point, w.len(), sum, likelihood).unwrap_or(self)
     }
+}
+
+/// Whether the exact likelihood is worth its time.
+fn is_exact(n: usize, parts: &Parts) -> bool {
+    n <= EXACT && parts.ar.len().max(parts.ma.len() + 1) <= MOST_STATES
 }
 
 fn normal_equations(columns: &[Vec<f64>], errors: &[f64]) -> (Vec<Vec<f64>>, Vec<f64>) {

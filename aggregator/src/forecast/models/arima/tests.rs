@@ -46,7 +46,12 @@ fn the_passengers_get_the_differences_of_statsforecast_and_a_forecast_as_good() 
     let known = [444.31, 418.214, 446.243, 488.234, 499.237, 562.236];
     for (step, known) in fitted.predict(6).unwrap().iter().zip(known) {
         // Orders a criterion apart of 2 differ by some percent of the values.
-        assert!((step.point / known - 1.0).abs() < 0.03, "{} {known}", step.point);
+        assert!(
+            (step.point / known - 1.0).abs() < 0.03,
+            "{} {} {known}",
+            fitted.name(),
+            step.point
+        );
     }
 }
 

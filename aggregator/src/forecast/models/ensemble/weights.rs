@@ -7,9 +7,11 @@
 use crate::forecast::models::{LEVELS, StepForecast};
 
 /// What is kept of past losses, a value: the best model changes.
-const KEEP: f64 = 0.998;
+const KEEP: f64 = 0.997;
+/// Times the rate that is best against the worst of opponents: loads are not that.
+const RATE: f64 = 4.0;
 /// Share that every model has in any case, of an equal one.
-const SHARE: f64 = 0.01;
+const SHARE: f64 = 0.005;
 
 /// Weights for each step ahead.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,7 +71,7 @@ impl Weights {
         };
         // One rate for all, set by the member that differs most: a mean of two can be best.
         let square = (0..self.members).map(|member| account(member).square).fold(1e-9, f64::max);
-        let rate = (count.ln().max(0.7) / square).sqrt().min(1.0);
+        let rate = RATE * (count.ln().max(0.7) / square).sqrt().min(1.0);
         let logs: Vec<f64> = (0..self.members).map(|member| -rate * account(member).loss).collect();
         let highest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let mut weights: Vec<f64> = logs

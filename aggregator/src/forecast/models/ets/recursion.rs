@@ -47,7 +47,11 @@ impl Form {
                 let can = (has_season || season == None)
                     && (is_positive || (error == Additive && season != Multiplicative))
                     && !(error == Additive && season == Multiplicative);
-                trends.into_iter().filter(move |_| can).map(move |trend| Self { error, trend, season })
+                trends.into_iter().filter(move |_| can).map(move |trend| Self {
+                    error,
+                    trend,
+                    season,
+                })
             })
         })
     }

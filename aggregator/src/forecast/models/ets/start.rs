@@ -19,7 +19,8 @@ pub(super) fn state(y: &[f64], form: Form, season: Option<usize>) -> State {
         }
     };
     let length = LINE.max(season.unwrap_or(0));
-    let points = y.iter().enumerate().take(length).map(|point| (point.0 as f64 + 1.0, adjusted(point)));
+    let points =
+        y.iter().enumerate().take(length).map(|point| (point.0 as f64 + 1.0, adjusted(point)));
     let points: Vec<(f64, f64)> = points.filter(|(_, y)| y.is_finite()).collect();
     let (level, slope) = line(&points);
     let first = points.iter().map(|(_, y)| y).sum::<f64>() / points.len().max(1) as f64;
@@ -27,7 +28,11 @@ pub(super) fn state(y: &[f64], form: Form, season: Option<usize>) -> State {
         Trend::None => State { level: first, slope: 0.0, seasons, place: 0 },
         // A multiplicative form must begin above 0.
         _ => State {
-            level: if form.error == Component::Multiplicative && level <= 0.0 { first } else { level },
+            level: if form.error == Component::Multiplicative && level <= 0.0 {
+                first
+            } else {
+                level
+            },
             slope,
             seasons,
             place: 0,
