@@ -74,28 +74,28 @@ def compare(scores, options):
     """Per model: error ratio, our seconds, reference seconds; None where one side has none."""
     y, horizon, result = scores["y"], scores["horizon_steps"], {}
     for model in scores["models"]:
-        name, errors, seconds = model["model"], [0.0, 0.0, 0], 0.0
+        name, errors, seconds, fits = model["model"], [0.0, 0.0, 0], 0.0, 0
         if model["fit_s"] is None or model["predict_s"] is None:
             continue
-        for cutoff, said in zip(scores["cutoffs"], model["at_cutoffs"]):
+        for cutoff, seasons, said in zip(scores["cutoffs"], scores["seasons"], model["at_cutoffs"]):
             past = filled(y[cutoff - scores["train_steps"] : cutoff])
             begun = time.perf_counter()
             if name == "piecewise":
                 path = fit_prophet(past, scores["step_s"], horizon)
             else:
-                fresh = reference(name, scores["seasons"])
+                fresh = reference(name, seasons)
                 if fresh is None or said is None:
                     continue
                 path = fresh.fit(past).predict(horizon)["mean"]
             seconds += time.perf_counter() - begun
+            fits += 1
             # A rate is not negative: neither side says so.
             for actual, a, b in zip(y[cutoff : cutoff + horizon], said, np.maximum(path, 0.0)):
                 if actual is not None:
                     errors = [errors[0] + abs(actual - a), errors[1] + abs(actual - b), errors[2] + 1]
         if errors[2] and errors[1] > 0:
-            count = len(scores["cutoffs"])
             own = model["fit_s"] + model["predict_s"]
-            result[name] = (errors[0] / errors[1], own, seconds / count)
+            result[name] = (errors[0] / errors[1], own, seconds / fits)
     return result
 
 

@@ -66,8 +66,8 @@ pub struct TraceScores {
     pub train_steps: usize,
     /// Steps ahead.
     pub horizon_steps: usize,
-    /// Season lengths that were found at the last cut-off.
-    pub seasons: Vec<usize>,
+    /// Season lengths that were found at each cut-off.
+    pub seasons: Vec<Vec<usize>>,
     /// Positions in `y` of the first value that a scored fit did not see.
     pub cutoffs: Vec<usize>,
     /// Forecasts scored of each model.
@@ -122,7 +122,7 @@ pub fn score(
     }
     let mut run = Run::new(&y, grid, setup, train, horizon);
     let every = scored.div_ceil(ORIGINS);
-    let mut cutoffs = Vec::new();
+    let (mut cutoffs, mut seasons) = (Vec::new(), Vec::new());
     for window in 0..=windows {
         let cutoff = train + window * stride;
         let end = if window == windows { y.len() - horizon + 1 } else { cutoff + stride };
@@ -130,6 +130,7 @@ pub fn score(
         run.fit(cutoff, watch);
         if is_scored {
             cutoffs.push(cutoff);
+            seasons.push(run.seasons.clone());
             run.at_cutoff(watch);
         }
         for at in cutoff..end {
@@ -146,7 +147,7 @@ pub fn score(
         first_index: grid.first_index,
         train_steps: train,
         horizon_steps: horizon,
-        seasons: run.seasons.clone(),
+        seasons,
         cutoffs,
         origins: run.origins,
         models: run.scores(setup),

@@ -48,7 +48,8 @@ fn millis(seconds: Option<f64>) -> String {
 }
 
 fn one(text: &mut String, trace: &TraceScores) {
-    let seasons: Vec<String> = trace.seasons.iter().map(ToString::to_string).collect();
+    let seasons: Vec<String> =
+        trace.seasons.last().into_iter().flatten().map(ToString::to_string).collect();
     _ = writeln!(
         text,
         "{}: steps of {} s, fits on {} of them at {} cut-offs, {} forecasts each; seasons of {} steps",

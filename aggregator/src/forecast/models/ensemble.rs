@@ -1,5 +1,5 @@
-//! All models together: each corrected by its own past errors, and weighted, for each step ahead and
-//! each quantile, by how well it did lately.
+//! All models together: each corrected by its own past errors, and weighted, for each step ahead, by
+//! how well it did lately.
 
 mod weights;
 

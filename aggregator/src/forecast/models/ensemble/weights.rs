@@ -2,7 +2,8 @@
 //!
 //! Exponential weights on the gradient of the pinball loss, with forgetting. Sources: N. Cesa-Bianchi
 //! and G. Lugosi, "Prediction, learning, and games" (2006), sections 2.2 and 2.5; J. Berrisch and F. Ziel, "CRPS learning" (Journal
-//! of Econometrics 237, 2023): weights of their own for each quantile and step ahead.
+//! of Econometrics 237, 2023). Each step ahead has weights of its own; the quantiles share them, because
+//! far ones are hit too seldom to learn from.
 
 use crate::forecast::models::{LEVELS, StepForecast};
 
@@ -17,10 +18,10 @@ const SHARE: f64 = 0.005;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights {
     members: usize,
-    lanes: Vec<[Vec<Account>; LEVELS.len()]>,
+    lanes: Vec<Vec<Account>>,
 }
 
-/// How one member did at one quantile and step ahead, against the mean.
+/// How one member did at one step ahead, over all quantiles, against the mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Account {
     /// Sum of losses relative to the mean's, old ones fading.
@@ -48,23 +49,19 @@ impl Weights {
         let steps: Vec<Option<&StepForecast>> =
             paths.iter().map(|path| path.as_ref()?.get(at)).collect();
         let mut mean = **steps.iter().flatten().next()?;
-        for level in 0..LEVELS.len() {
-            let weights = self.at(at, level, &steps);
+        let weights = self.at(at, &steps);
+        for (level, quantile) in mean.quantiles.iter_mut().enumerate() {
             let value = |step: &StepForecast| step.quantiles.get(level).copied().unwrap_or(0.0);
-            if let Some(quantile) = mean.quantiles.get_mut(level) {
-                *quantile = weighted(&weights, &steps, value);
-            }
-            if level == super::super::MEDIAN {
-                mean.point = weighted(&weights, &steps, |step| step.point);
-            }
+            *quantile = weighted(&weights, &steps, value);
         }
+        mean.point = weighted(&weights, &steps, |step| step.point);
         mean.quantiles.sort_unstable_by(f64::total_cmp);
         Some(mean)
     }
 
-    /// Weights of the members at a step (from 0) and a level, adding up to 1; 0 for absent ones.
-    fn at(&self, at: usize, level: usize, steps: &[Option<&StepForecast>]) -> Vec<f64> {
-        let accounts = self.lanes.get(at).and_then(|lane| lane.get(level));
+    /// Weights of the members at a step (from 0), adding up to 1; 0 for absent ones.
+    fn at(&self, at: usize, steps: &[Option<&StepForecast>]) -> Vec<f64> {
+        let accounts = self.lanes.get(at);
         let count = steps.iter().flatten().count().max(1) as f64;
         let account = |member: usize| {
             accounts.and_then(|accounts| accounts.get(member)).copied().unwrap_or_default()
@@ -95,22 +92,21 @@ impl Weights {
         let scale = mean.scale();
         if self.lanes.len() <= at {
             let members = self.members;
-            let lane = || std::array::from_fn(|_| vec![Account::default(); members]);
-            self.lanes.resize_with(at + 1, lane);
+            self.lanes.resize_with(at + 1, || vec![Account::default(); members]);
         }
         let Some(lane) = self.lanes.get_mut(at) else { return };
-        for (level, accounts) in lane.iter_mut().enumerate() {
-            let (Some(tau), Some(middle)) = (LEVELS.get(level), mean.quantiles.get(level)) else {
+        for (account, path) in lane.iter_mut().zip(paths) {
+            let Some(step) = path.as_ref().and_then(|path| path.get(at)) else {
+                account.add(0.0);
                 continue;
             };
+            let quantiles = step.quantiles.iter().zip(mean.quantiles).zip(LEVELS);
             // The slope of the mean's pinball loss: which way it should have been moved.
-            let slope = f64::from(u8::from(y < *middle)) - tau;
-            for (account, path) in accounts.iter_mut().zip(paths) {
-                let step = path.as_ref().and_then(|path| path.get(at));
-                let value = step.and_then(|step| step.quantiles.get(level));
-                let loss = value.map_or(0.0, |value| slope * (value - middle) / scale);
-                account.add(loss.clamp(-10.0, 10.0));
-            }
+            let losses = quantiles.map(|((value, middle), tau)| {
+                let slope = f64::from(u8::from(y < middle)) - tau;
+                slope * (value - middle) / scale
+            });
+            account.add(losses.sum::<f64>().clamp(-10.0, 10.0));
         }
     }
 }
