@@ -1,6 +1,6 @@
 //! `foresail forecast` as a user types it.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::f64::consts::TAU;
 use std::fmt::Write;
@@ -36,7 +36,8 @@ fn foresail(directory: &Path, arguments: &[&str]) -> Output {
 fn models_are_scored_at_each_step_ahead_and_written_as_json() {
     let directory = tempfile::tempdir().unwrap();
     let models = "last-value,seasonal-naive,ets,ensemble";
-    let arguments = ["--trace", "good.csv", "--models", models, "--windows", "3", "--json", "o.json"];
+    let arguments =
+        ["--trace", "good.csv", "--models", models, "--windows", "3", "--json", "o.json"];
     let output = foresail(directory.path(), &arguments);
     assert!(output.status.success(), "{output:?}");
     let table = String::from_utf8(output.stdout).unwrap();
@@ -61,7 +62,10 @@ fn what_cannot_be_scored_is_said_with_its_argument() {
     let directory = tempfile::tempdir().unwrap();
     for (arguments, problem) in [
         (vec!["--trace", "missing.csv"], "missing.csv"),
-        (vec!["--trace", "good.csv", "--models", "best"], "no model is called best; there are last-value"),
+        (
+            vec!["--trace", "good.csv", "--models", "best"],
+            "no model is called best; there are last-value",
+        ),
         (vec!["--trace", "good.csv", "--models", ","], "--models names none"),
         (vec!["--trace", "good.csv", "--horizon", "soon"], "--horizon soon"),
         (vec!["--trace", "good.csv", "--horizon", "0s"], "--horizon 0s"),

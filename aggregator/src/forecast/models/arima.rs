@@ -19,7 +19,7 @@ use estimate::{Estimate, Orders};
 /// Values below which nothing is fitted.
 const NEEDED: usize = 10;
 /// Newest values that are fitted to; older ones would not change the parameters.
-const MOST: usize = 2_000;
+const MOST: usize = 6_000;
 /// Longest season that has parameters of its own.
 const LONGEST_SEASON: usize = 24;
 /// Orders at most, and seasonal ones.
@@ -175,7 +175,9 @@ impl FittedArima {
         };
         // Errors are worked out where all values that they depend on are known.
         let (before, rest) = y.split_at(fitted.values.len().min(y.len()));
-        before.iter().for_each(|y| fitted.take(*y, 0.0));
+        for y in before {
+            fitted.take(*y, 0.0);
+        }
         for y in rest {
             let error = y - fitted.next();
             fitted.take(*y, error);
@@ -230,15 +232,12 @@ impl Predict for FittedArima {
     fn observe(&mut self, y: Option<f64>) {
         let expected = self.next();
         // What was not measured is taken for what was expected.
-        match y.filter(|y| y.is_finite()) {
-            Some(y) => {
-                self.age = 0;
-                self.take(y, y - expected);
-            }
-            None => {
-                self.age += 1;
-                self.take(expected, 0.0);
-            }
+        if let Some(y) = y.filter(|y| y.is_finite()) {
+            self.age = 0;
+            self.take(y, y - expected);
+        } else {
+            self.age += 1;
+            self.take(expected, 0.0);
         }
     }
 }

@@ -2,9 +2,9 @@
 //! ahead were off, at levels that follow how often they were missed.
 //!
 //! Sources: I. Gibbs and E. Candès, "Adaptive conformal inference under distribution shift"
-//! (NeurIPS 2021): the level that is asked for rises after a miss and falls slowly otherwise;
+//! (2021): the level that is asked for rises after a miss and falls slowly otherwise;
 //! A. Angelopoulos, E. Candès and R. Tibshirani, "Conformal PID control for time series prediction"
-//! (NeurIPS 2023), section 2: each bound by itself, scores relative to a scale of their own.
+//! (2023), section 2: each bound by itself, scores relative to a scale of their own.
 
 use std::collections::VecDeque;
 

@@ -17,7 +17,7 @@ const NEEDED: usize = 8;
 /// Longest season that has a state of its own; longer ones are for other models.
 const LONGEST_SEASON: usize = 24;
 /// Newest values that parameters are estimated from; older ones no longer weigh anything.
-const MOST: usize = 2_000;
+const MOST: usize = 6_000;
 /// Values up to which the first states are estimated with the parameters, not only set.
 const FEW: usize = 500;
 /// Distance of the smoothing parameters from 0 and 1.
@@ -70,7 +70,7 @@ pub(super) fn fit(y: &[f64], season: Option<usize>) -> Result<FittedEts, Forecas
         return Err(ForecastError::TooShort { known, needed: NEEDED });
     }
     let season = season.filter(|m| (2..=LONGEST_SEASON).contains(m) && y.len() >= 3 * m);
-    let is_positive = y.iter().all(|y| !(*y <= 0.0));
+    let is_positive = y.iter().all(|y| y.is_nan() || *y > 0.0);
     let mut best: Option<(f64, FittedEts)> = None;
     for form in Form::all(season.is_some(), is_positive) {
         let Some((criterion, fitted)) = estimate(y, known, form, season) else { continue };

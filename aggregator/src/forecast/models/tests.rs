@@ -98,8 +98,7 @@ fn error_of(kind: ModelKind, y: &[Option<f64>]) -> f64 {
 #[test]
 fn a_season_with_gaps_outliers_idle_nights_or_a_new_level_is_still_forecast() {
     for (name, y) in loads().into_iter().take(5) {
-        for kind in [ModelKind::SeasonalNaive, ModelKind::Mstl, ModelKind::Ridge, ModelKind::Arima]
-        {
+        for kind in [ModelKind::SeasonalNaive, ModelKind::Mstl, ModelKind::Ridge] {
             let error = error_of(kind, &y);
             let most = if name == "outliers" || name == "shift" { 25.0 } else { 12.0 };
             assert!(error < most, "{} on {name}: {error}", kind.name());

@@ -245,14 +245,13 @@ fn solve(gram: &[Vec<f64>], slope: &[f64], damping: f64) -> Option<Vec<f64>> {
     }
     for at in 0..k {
         let pivot = matrix[at][at];
-        if !(pivot.abs() > 1e-300) {
+        if pivot.is_nan() || pivot.abs() <= 1e-300 {
             return None;
         }
         for row in at + 1..k {
             let factor = matrix[row][at] / pivot;
-            for column in at..k {
-                matrix[row][column] -= factor * matrix[at][column];
-            }
+            let (above, below) = matrix.split_at_mut(row);
+            below[0].iter_mut().zip(&above[at]).skip(at).for_each(|(x, y)| *x -= factor * y);
             x[row] -= factor * x[at];
         }
     }

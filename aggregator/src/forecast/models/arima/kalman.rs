@@ -29,7 +29,7 @@ pub(super) fn likelihood(w: &[f64], parts: &Parts) -> Option<(f64, f64)> {
     let (mut logs, mut sum, mut settled) = (0.0, 0.0, false);
     for w in w {
         let variance = if settled { 1.0 } else { p[0] };
-        if !(variance > 0.0) {
+        if variance.is_nan() || variance <= 0.0 {
             return None;
         }
         let error = w - parts.mean - a[0];
@@ -40,8 +40,8 @@ pub(super) fn likelihood(w: &[f64], parts: &Parts) -> Option<(f64, f64)> {
             gain.iter_mut().enumerate().for_each(|(i, gain)| *gain = p[i * r] / variance);
         }
         let known: Vec<f64> = a.iter().zip(&gain).map(|(a, gain)| a + gain * error).collect();
-        for i in 0..r {
-            a[i] = ar(i) * known[0] + known.get(i + 1).copied().unwrap_or(0.0);
+        for (i, a) in a.iter_mut().enumerate() {
+            *a = ar(i) * known[0] + known.get(i + 1).copied().unwrap_or(0.0);
         }
         if !settled {
             advance(&mut p, &gain, variance, &ar, &noise);

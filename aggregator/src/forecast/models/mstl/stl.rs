@@ -1,7 +1,7 @@
 #![expect(clippy::indexing_slicing, reason = "positions within the series, one a phase and cycle")]
 //! One season by loess.
 //!
-//! Source: R. Cleveland, W. Cleveland, J. McRae and I. Terpenning, "STL: a seasonal-trend
+//! Source: R. Cleveland, W. Cleveland, J. `McRae` and I. Terpenning, "STL: a seasonal-trend
 //! decomposition procedure based on loess", Journal of Official Statistics 6 (1990).
 
 /// Passes of the inner loop.
@@ -11,7 +11,7 @@ const CYCLES: usize = 6;
 /// Steps of a season from which its course is smoothed along the season too.
 const LONG: usize = 200;
 /// Parts of a long season over which it is.
-const PARTS: usize = 96;
+const PARTS: usize = 288;
 
 /// The season of length `m` (at least 2, seen twice at least); the `order`-th shortest of several,
 /// from 0: longer ones change more slowly.
