@@ -332,7 +332,9 @@ setup_forecast() {
     local version found
     version=$(version_in requirements-forecast.txt statsforecast)
     in_cache "forecast-$version" build_forecast
-    link forecast-python "$CACHE/forecast-$version/venv/bin/python"
+    mkdir -p "$BIN"
+    # A link would not find its environment's packages.
+    wrap forecast-python "exec \"$CACHE/forecast-$version/venv/bin/python\" \"\$@\""
     say "$found: statsforecast $version and prophet $(version_in requirements-forecast.txt prophet)"
 }
 
