@@ -15,12 +15,15 @@ QUICK := --profile quick
 # How long `make fuzz` stays with each target, and which one (all unless named).
 FUZZ_SECONDS ?= 60
 FUZZ_TARGET ?=
+# What forecasting models are compared on, and options of tests/forecast/compare.py.
+TRACES ?=
+OPTIONS ?=
 
-.PHONY: help setup demo kube test test-unit test-e2e check fmt lint doc deny wasm build bench fuzz clean
+.PHONY: help setup demo kube test test-unit test-e2e check fmt lint doc deny wasm build bench forecast-compare fuzz clean
 
 help: ## Show this list
 	@echo 'Usage: make TARGET'
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: ## Put every tool in place (wasm target, Envoy, browser, ...) and say which way it took
 	@$(SETUP) all
@@ -69,6 +72,11 @@ build: ## Build the aggregator: target/release/foresail
 bench: wasm build ## Measure what the filter costs a request and what the aggregator can take
 	@$(SETUP) envoy
 	$(CARGO) bench --workspace --bench '*'
+
+forecast-compare: ## Forecasting models against statsforecast and prophet (TRACES="a.csv b.csv", OPTIONS=--prophet)
+	@$(SETUP) forecast
+	$(CARGO) build $(QUICK) -p foresail-aggregator
+	.tools/bin/forecast-python tests/forecast/compare.py --foresail target/quick/foresail $(OPTIONS) $(TRACES)
 
 fuzz: ## Fuzz each decoder (FUZZ_SECONDS=60, FUZZ_TARGET=name)
 	tools/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_TARGET)

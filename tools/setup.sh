@@ -10,6 +10,7 @@
 #     browser   Chromium and playwright-core, for tests of the dashboard
 #     kube      a Kubernetes control plane for tests (compiled once, some ten minutes)
 #     deny      cargo-deny, for `make check` (compiled once, about a minute)
+#     forecast  statsforecast and prophet, which forecasts are compared with
 #     fuzz      what coverage-guided fuzzing needs on stable Rust: a C++ compiler
 #
 # Tools appear under .tools/ (links into a cache outside the tree, one folder per tool and version,
@@ -315,6 +316,28 @@ setup_deny() {
     say "$found: cargo-deny $DENY_VERSION"
 }
 
+# --- forecast: the reference implementations, from Python wheels ----------------------------------
+
+build_forecast() {
+    local python
+    python=$(command -v python3) || fail "there is no python3" "apt-get install python3 python3-venv"
+    quietly "$python" -m venv "$1/venv" ||
+        fail "python3 could not make a virtual environment" "apt-get install python3-venv"
+    quietly "$1/venv/bin/python" -m pip install --disable-pip-version-check --no-deps \
+        --only-binary :all: -r "$ROOT/tools/requirements-forecast.txt" ||
+        fail "pip could not install the references" "pip install -r tools/requirements-forecast.txt"
+}
+
+setup_forecast() {
+    local version found
+    version=$(version_in requirements-forecast.txt statsforecast)
+    in_cache "forecast-$version" build_forecast
+    mkdir -p "$BIN"
+    # A link would not find its environment's packages.
+    wrap forecast-python "exec \"$CACHE/forecast-$version/venv/bin/python\" \"\$@\""
+    say "$found: statsforecast $version and prophet $(version_in requirements-forecast.txt prophet)"
+}
+
 # --- fuzz: libFuzzer itself comes with the crate libfuzzer-sys and is compiled by it --------------
 
 setup_fuzz() {
@@ -328,7 +351,7 @@ setup_fuzz() {
 
 # ------------------------------------------------------------------------------------------------
 
-ALL="wasm envoy node binaryen browser kube deny fuzz"
+ALL="wasm envoy node binaryen browser kube deny forecast fuzz"
 
 component=setup
 # shellcheck disable=SC2086 # the list is words

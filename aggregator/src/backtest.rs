@@ -1,5 +1,6 @@
 //! Recorded load replayed through the real decisions, through the peers, and against the oracle.
 
+pub mod accuracy;
 pub mod oracle;
 pub mod peers;
 pub mod report;

@@ -2,6 +2,8 @@
 
 pub mod backtest;
 pub mod decide;
+pub mod forecast;
+mod traces;
 
 use std::path::Path;
 

@@ -17,7 +17,7 @@ use thiserror::Error;
 
 pub use choice::{CapacitySource, Mode, Profile, ScaleIn};
 pub use part::Part;
-pub use reader::Problem;
+pub use reader::{Problem, parse_duration};
 pub use workload::{
     ActuatorConfig, Behavior, BurstConfig, ForecastConfig, Objective, PolicyKind, ScalingPolicy,
     ScalingRules, SelectPolicy, StalenessConfig, TargetConfig, WebhookConfig, WorkloadConfig,

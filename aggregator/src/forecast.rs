@@ -4,6 +4,8 @@
 //! tails at a few horizons.
 
 pub mod boosting;
+pub(crate) mod fourier;
+pub mod models;
 pub mod online;
 mod tail;
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use foresail_aggregator::commands::{backtest, decide, workload};
+use foresail_aggregator::commands::{backtest, decide, forecast, workload};
 use foresail_aggregator::config::{Config, ConfigError};
 use foresail_aggregator::serve;
 use tokio::net::TcpListener;
@@ -43,6 +43,8 @@ enum Command {
     },
     /// Replays recorded load through Foresail, other autoscalers and a clairvoyant oracle.
     Backtest(backtest::Arguments),
+    /// Scores forecasting models on recorded load, from many points of it.
+    Forecast(forecast::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Command::Serve { config, check } => serve_or_check(&config, check),
         Command::Decide { config } => decide(config.as_deref()),
         Command::Backtest(arguments) => backtest::run(&arguments, std::io::stdout().lock()),
+        Command::Forecast(arguments) => forecast::run(&arguments, std::io::stdout().lock()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

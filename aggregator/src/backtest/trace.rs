@@ -9,6 +9,8 @@ use thiserror::Error;
 use crate::simulate::{Chance, Grid};
 use crate::units::Timestamp;
 
+pub use time::date;
+
 /// Rows below which there is nothing to replay.
 const LEAST_ROWS: usize = 20;
 /// Steps that a recording may have.

@@ -1,27 +1,20 @@
 //! `foresail backtest`: recorded load through Foresail, its rivals and the oracle.
 
-use std::fs::File;
-use std::io::{IsTerminal, Read, Write, stderr};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use flate2::read::GzDecoder;
 
+use super::traces::{Watch, each, read};
 use super::workload;
 use crate::backtest::peers::PeerKind;
 use crate::backtest::report::{Report, ScenarioSummary, TraceReport, html, table};
-use crate::backtest::run::{Choice, Selection, Stopwatch, run_trace};
+use crate::backtest::run::{Choice, Selection, run_trace};
 use crate::backtest::trace::Trace;
-use crate::clock;
 use crate::config::WorkloadConfig;
 use crate::simulate::Scenario;
-
-/// The longest recording that is read, unpacked.
-const MAX_BYTES: u64 = 1 << 30;
 
 /// Arguments of `foresail backtest`.
 #[derive(Args, Debug)]
@@ -78,14 +71,6 @@ pub struct Arguments {
 #[derive(Debug, thiserror::Error)]
 #[error("nothing was replayed")]
 pub struct BadInput;
-
-struct Watch(clock::Stopwatch);
-
-impl Stopwatch for Watch {
-    fn micros(&self) -> f64 {
-        self.0.elapsed().as_secs_f64() * 1e6
-    }
-}
 
 /// Runs the command; the table goes to `output`.
 ///
@@ -169,22 +154,6 @@ fn policies(list: &str) -> anyhow::Result<Vec<Choice>> {
     Ok(policies)
 }
 
-/// Reads a recording, unpacked when its name ends in .gz.
-fn read(path: &Path) -> anyhow::Result<Trace> {
-    let file = File::open(path).with_context(|| format!("{} cannot be opened", path.display()))?;
-    let is_packed = path.extension().is_some_and(|extension| extension == "gz");
-    let mut text = String::new();
-    let result = if is_packed {
-        GzDecoder::new(file).take(MAX_BYTES).read_to_string(&mut text)
-    } else {
-        file.take(MAX_BYTES).read_to_string(&mut text)
-    };
-    result.with_context(|| format!("{} cannot be read", path.display()))?;
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-    let name = name.trim_end_matches(".gz").trim_end_matches(".csv");
-    Trace::parse(name, &text).with_context(|| path.display().to_string())
-}
-
 /// Replays all traces, several at once; the reports keep their order.
 fn replay(
     traces: &[Trace],
@@ -193,62 +162,12 @@ fn replay(
     selection: &Selection,
     threads: Option<usize>,
 ) -> anyhow::Result<Vec<TraceReport>> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = threads.unwrap_or(cores).clamp(1, traces.len().max(1));
-    let next = AtomicUsize::new(0);
-    let shares = Mutex::new(vec![0.0; traces.len()]);
-    let results = Mutex::new(Vec::new());
-    let shows = stderr().is_terminal();
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(trace) = traces.get(at) else { return };
-                    let watch = Watch(clock::Stopwatch::start());
-                    let mut progress = |share: f64| show(&shares, at, share, shows);
-                    let result =
-                        run_trace(trace, scenario, config, selection, &watch, &mut progress);
-                    lock(&results).push((at, result));
-                }
-            });
-        }
+    let reports = each(traces.len(), threads, |at, progress| {
+        let Some(trace) = traces.get(at) else { bail!("no trace {at}") };
+        let watch = Watch::start();
+        Ok(run_trace(trace, scenario, config, selection, &watch, progress)?)
     });
-    if shows {
-        _ = writeln!(stderr());
-    }
-    let mut results = std::mem::take(&mut *lock(&results));
-    results.sort_by_key(|(at, _)| *at);
-    results.into_iter().map(|(_, result)| result.map_err(Into::into)).collect()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-/// Redraws the progress bar.
-fn show(shares: &Mutex<Vec<f64>>, at: usize, share: f64, shows: bool) {
-    if !shows {
-        return;
-    }
-    let mut shares = lock(shares);
-    if let Some(slot) = shares.get_mut(at) {
-        *slot = share;
-    }
-    let done = shares.iter().sum::<f64>() / shares.len().max(1) as f64;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a share of 40 characters"
-    )]
-    let filled = (done * 40.0) as usize;
-    _ = write!(
-        stderr(),
-        "\r[{}{}] {:.0} %",
-        "#".repeat(filled),
-        " ".repeat(40 - filled.min(40)),
-        done * 100.0
-    );
+    reports.into_iter().collect()
 }
 
 fn summary_of(scenario: &Scenario) -> ScenarioSummary {

@@ -197,8 +197,8 @@ pub(super) fn problem(path: &str, value: Option<&Value>, valid: &str) -> Problem
     Problem { key, value: quoted, valid: valid.to_owned() }
 }
 
-/// Reads `250ms`, `15s`, `5m`, `24h`, `7d`; whole numbers only.
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+/// Reads `250ms`, `15s`, `5m`, `24h`, `7d`; whole numbers only, `None` for anything else.
+pub fn parse_duration(text: &str) -> Option<Duration> {
     let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(unit_at);
     let number: u64 = number.parse().ok()?;

@@ -7,7 +7,7 @@ mod boosted;
 mod experts;
 mod histogram;
 mod lane;
-mod least_squares;
+pub(in crate::forecast) mod least_squares;
 mod spread;
 
 use super::ForecastError;

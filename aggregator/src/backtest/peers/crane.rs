@@ -6,7 +6,6 @@
 //! value of [now, now + 1 h]: up early, down late.
 
 mod dsp;
-mod fourier;
 
 use super::hpa::{ControlLoop, RATE_WINDOW, average_value_replicas};
 use super::window::{Window, replicas_above, target_above_zero};

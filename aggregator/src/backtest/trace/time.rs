@@ -6,6 +6,17 @@ pub(super) fn parse(text: &str) -> Option<f64> {
     (0.0..=1e11).contains(&seconds).then_some(seconds)
 }
 
+/// Days from 1970 to a date such as 2026-12-25; `None` for anything else, and before 1970.
+pub fn date(text: &str) -> Option<u64> {
+    let seconds = rfc3339(&format!("{text}T00:00:00Z"))?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "whole days of a date after 1970"
+    )]
+    (0.0..=1e11).contains(&seconds).then_some((seconds / 86_400.0) as u64)
+}
+
 /// `2026-11-24T10:00:00.5+01:00`; a space may stand for the `T`.
 fn rfc3339(text: &str) -> Option<f64> {
     let (date, time) = text.split_once(['T', 't', ' '])?;
@@ -63,6 +74,15 @@ mod tests {
             assert_eq!(parse(text), Some(1_700_000_000.0), "{text}");
         }
         assert_eq!(parse("2024-02-29T00:00:00Z"), Some(1_709_164_800.0));
+    }
+
+    #[test]
+    fn a_date_is_a_day_and_what_is_none_is_refused() {
+        assert_eq!(date("1970-01-01"), Some(0));
+        assert_eq!(date("2026-12-25"), Some(20_812));
+        for text in ["", "25.12.2026", "2026-13-01", "1969-12-31", "2026-12-25T00:00:00Z"] {
+            assert_eq!(date(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 )]
 //! Finds a day's or a week's period, and carries the last one on without its noise.
 
-use super::fourier::{Complex, inverse, transform};
+use crate::forecast::fourier::{Complex, inverse, transform};
 
 /// Samples in time.
 #[derive(Clone, Copy, Debug)]

@@ -6,16 +6,16 @@
 //! whole days in minutes are.
 
 /// Real and imaginary part.
-pub(super) type Complex = (f64, f64);
+pub(crate) type Complex = (f64, f64);
 
 /// The sum over j of `signal[j]` · exp(−2πi·jk/n), for each k. `signal` may be empty.
-pub(super) fn transform(signal: &[f64]) -> Vec<Complex> {
+pub(crate) fn transform(signal: &[f64]) -> Vec<Complex> {
     let input: Vec<Complex> = signal.iter().map(|value| (*value, 0.0)).collect();
     run(&input, -1.0)
 }
 
 /// The real part of the signal that has this spectrum.
-pub(super) fn inverse(spectrum: &[Complex]) -> Vec<f64> {
+pub(crate) fn inverse(spectrum: &[Complex]) -> Vec<f64> {
     let n = spectrum.len().max(1) as f64;
     run(spectrum, 1.0).into_iter().map(|(re, _)| re / n).collect()
 }
