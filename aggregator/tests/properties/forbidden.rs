@@ -113,8 +113,7 @@ fn nothing_goes_for_a_window_after_a_restart() {
     let mut autoscaler = Autoscaler::new(&config, at(0));
     watch(&mut autoscaler, INTERVAL..SETTLED, 50.0, REPLICAS);
     let load = autoscaler.learned_load();
-    let mut again =
-        Autoscaler::restore(&config, autoscaler.snapshot(), Some(&load), at(SETTLED));
+    let mut again = Autoscaler::restore(&config, autoscaler.snapshot(), Some(&load), at(SETTLED));
     let window = SETTLED + INTERVAL..SETTLED + WINDOW;
     for step in watch(&mut again, window, 50.0, REPLICAS) {
         assert_eq!(step.decision.desired_replicas, REPLICAS, "{step:?}");

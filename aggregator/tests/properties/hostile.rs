@@ -61,6 +61,18 @@ prop_compose! {
     }
 }
 
+#[test]
+fn of_a_measurement_that_is_dated_ahead_only_the_replicas_count() {
+    let ahead = Observation { newest: Some(at(203)), ..observed(at(200), 300.0, 12) };
+    let left = Observation {
+        current_replicas: Some(12),
+        ready_replicas: Some(12),
+        ..Observation::default()
+    };
+    assert_eq!(ahead.believed(at(200)), left);
+    assert_eq!(ahead.believed(at(201)), ahead);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 

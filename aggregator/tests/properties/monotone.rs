@@ -2,6 +2,7 @@
 
 use foresail_aggregator::autoscaler::Autoscaler;
 use foresail_aggregator::journal::Observation;
+use foresail_aggregator::policy::Policy;
 use foresail_aggregator::units::Rps;
 use proptest::prelude::*;
 
@@ -21,6 +22,20 @@ fn decide(is_blind: bool, rps: f64, ready: u32, current: u32, in_flight: f64) ->
     let curve = autoscaler.forecast().cloned().filter(|_| !is_blind);
     assert_eq!(curve.is_some(), !is_blind);
     autoscaler.step_with(at(200), &seen, curve.as_ref()).decision.desired_replicas
+}
+
+#[test]
+fn replicas_on_their_way_stay_while_those_that_serve_have_too_much() {
+    // 5 of 8 serve; without a forecast each is given 8 requests per second.
+    let reactive = |rps: f64| {
+        let seen = Observation { ready_replicas: Some(5), ..observed(at(200), rps, 8) };
+        let config = config("observed");
+        let capacity = config.target_rps_per_replica;
+        let mut policy = Policy::for_budget(config.objective.budget);
+        policy.propose(&config, at(200), &seen, capacity, None).reactive
+    };
+    assert_eq!([38.0, 48.0, 70.0].map(reactive), [Some(8), Some(8), Some(9)]);
+    assert_eq!(reactive(20.0), Some(3));
 }
 
 proptest! {

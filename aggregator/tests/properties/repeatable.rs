@@ -18,7 +18,8 @@ fn journal(seed: u64) -> String {
     };
     let rate = |at: i32| 300.0 + 200.0 * (f64::from(at) / 40.0).sin();
     let rates: Vec<_> = (0..480).map(|at| Some(rate(at))).collect();
-    let world = World::new(Grid { first_index: 0, step: scenario.decision_interval, rates }, &scenario);
+    let world =
+        World::new(Grid { first_index: 0, step: scenario.decision_interval, rates }, &scenario);
     let mut workload = config("forecast");
     workload.decision_interval = scenario.decision_interval;
     workload.forecast.step = scenario.decision_interval;
