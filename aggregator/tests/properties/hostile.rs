@@ -56,7 +56,6 @@ prop_compose! {
             concurrency,
             current_replicas: replicas.0,
             ready_replicas: replicas.1,
-            ..Observation::default()
         }
     }
 }

@@ -57,7 +57,6 @@ pub(crate) fn observed(now: Timestamp, rps: f64, replicas: u32) -> Observation {
         coverage: Some(Ratio::ONE),
         current_replicas: Some(replicas),
         ready_replicas: Some(replicas),
-        ..Observation::default()
     }
 }
 
