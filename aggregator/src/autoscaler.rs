@@ -177,10 +177,13 @@ impl Autoscaler {
     }
 
     /// Decides on what is known at `now`.
+    ///
+    /// Of a faulty observation only what can be believed counts: see [`Observation::believed`].
     pub fn step(&mut self, now: Timestamp, observation: &Observation) -> Step {
-        self.learn(now, observation);
+        let observation = observation.believed(now);
+        self.learn(now, &observation);
         let fault = self.update_curve();
-        self.decide(now, observation, fault)
+        self.decide(now, &observation, fault)
     }
 
     /// Learns a rate that was measured over an interval, and forecasts: what
@@ -235,7 +238,7 @@ impl Autoscaler {
         curve: Option<&Curve>,
     ) -> Step {
         self.curve = curve.cloned();
-        self.decide(now, observation, None)
+        self.decide(now, &observation.believed(now), None)
     }
 
     fn decide(&mut self, now: Timestamp, observation: &Observation, fault: Option<String>) -> Step {

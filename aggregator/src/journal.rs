@@ -34,6 +34,29 @@ pub struct Observation {
     pub ready_replicas: Option<u32>,
 }
 
+/// Data dated further ahead than this is an error of a clock, not data.
+pub(crate) const MAX_FUTURE: Duration = Duration::from_secs(2);
+
+impl Observation {
+    /// What can be believed of it at `now`: a number that is not finite or negative is missing, and
+    /// of a measurement that is dated ahead nothing but the replica counts is left.
+    #[must_use]
+    pub fn believed(&self, now: Timestamp) -> Self {
+        if self.newest.is_some_and(|newest| newest > now + MAX_FUTURE) {
+            let Self { current_replicas, ready_replicas, .. } = *self;
+            return Self { current_replicas, ready_replicas, ..Self::default() };
+        }
+        let number = |value: Option<f64>| value.filter(|value| (0.0..=f64::MAX).contains(value));
+        Self {
+            p50_ms: number(self.p50_ms),
+            p95_ms: number(self.p95_ms),
+            p99_ms: number(self.p99_ms),
+            concurrency: number(self.concurrency),
+            ..self.clone()
+        }
+    }
+}
+
 /// What one signal asks for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Signal {

@@ -214,7 +214,12 @@ fn reactive(
         }
     }
     let reason = format!("{rps:.1} rps / {target:.1} rps per replica");
-    Some(Signal { name: "reactive".into(), desired_replicas: needed, reason })
+    // Replicas that start count as idle on the way up: too many of them is no reason to end some
+    // while those that serve have too much.
+    let too_few_ready =
+        ready.is_some_and(|ready| rps > target * f64::from(ready)) && current > ready;
+    let kept = if too_few_ready { current.unwrap_or(0) } else { 0 };
+    Some(Signal { name: "reactive".into(), desired_replicas: needed.max(kept), reason })
 }
 
 /// Burst mode (Knative `pkg/autoscaler/scaling/autoscaler.go`: panic at twice the capacity).

@@ -5,15 +5,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::WorkloadConfig;
-use crate::journal::Observation;
+use crate::journal::{MAX_FUTURE, Observation};
 use crate::units::Timestamp;
 
 /// Data older than this does not count for a scale-down.
 pub const MAX_DATA_AGE: Duration = Duration::from_secs(30);
 /// Share of the Ready replicas that must be heard for a scale-down.
 pub const MIN_COVERAGE: f64 = 0.8;
-/// Data dated further ahead than this is an error of a clock, not data.
-const MAX_FUTURE: Duration = Duration::from_secs(2);
 
 /// Why nothing is scaled down for now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +24,8 @@ pub(super) enum Cause {
     Coverage,
     /// No source told the replica counts.
     ReplicasUnknown,
+    /// Nothing newer came than what was decided on before.
+    Repeated,
 }
 
 impl Cause {
@@ -36,6 +36,7 @@ impl Cause {
             Self::Old => "clean_window",
             Self::Coverage => "coverage",
             Self::ReplicasUnknown => "replicas_unknown",
+            Self::Repeated => "repeated",
         }
     }
 
@@ -46,6 +47,7 @@ impl Cause {
             Self::Old => "telemetry was old within the stabilization window",
             Self::Coverage => "too few replicas were heard within the stabilization window",
             Self::ReplicasUnknown => "replica counts were unknown within the stabilization window",
+            Self::Repeated => "no telemetry newer than at an earlier decision",
         }
     }
 }
@@ -75,13 +77,15 @@ pub(super) enum Trust {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Freshness {
     newest: Timestamp,
+    /// End of the newest data that was decided on; `None` before any.
+    decided_on: Option<Timestamp>,
     last_bad: Timestamp,
     cause: Cause,
 }
 
 impl Freshness {
     pub(super) const fn new(now: Timestamp) -> Self {
-        Self { newest: now, last_bad: now, cause: Cause::Started }
+        Self { newest: now, decided_on: None, last_bad: now, cause: Cause::Started }
     }
 
     pub(super) fn restart(&mut self, now: Timestamp) {
@@ -97,6 +101,8 @@ impl Freshness {
     ) -> Trust {
         let newest = observation.newest.filter(|newest| *newest <= now + MAX_FUTURE);
         self.newest = newest.unwrap_or(self.newest).max(self.newest);
+        let is_new = newest > self.decided_on;
+        self.decided_on = newest.max(self.decided_on);
         let age = now.since(self.newest);
         if let Some(cause) = flaw(observation, newest, now) {
             self.last_bad = now.max(self.last_bad);
@@ -114,6 +120,10 @@ impl Freshness {
         let clean = now.since(self.last_bad);
         if clean < window || clean.is_zero() {
             return Trust::NotYet { cause: self.cause, remaining: window.saturating_sub(clean) };
+        }
+        if !is_new {
+            // What came twice, or late, lowers nothing; what comes next may.
+            return Trust::NotYet { cause: Cause::Repeated, remaining: Duration::ZERO };
         }
         Trust::Full
     }
