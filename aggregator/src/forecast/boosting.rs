@@ -1,14 +1,17 @@
-//! Boosted trees that forecast one quantile: the load that is not exceeded with a given
-//! probability, from features of any scale.
+//! Boosted trees that forecast quantiles: the loads that are not exceeded with given
+//! probabilities, from features of any scale.
 //!
 //! Histogram gradient boosting on the pinball loss, as `LightGBM` does it (Ke et al., NIPS 2017;
 //! `objective=quantile`): features in bins, trees grown leaf by leaf at the greatest gain, and the
-//! leaves' values renewed as quantiles of the residuals in them.
+//! leaves' values renewed as quantiles of the residuals in them. Unlike there, one tree serves all
+//! quantiles: it splits where they gain most together, and its leaves have a value for each.
 //!
 //! What makes it fast is that the gradient of the pinball loss has only two values, so a bin is
-//! described by two counts, its rows and those of them above the forecast, and both fit one integer.
+//! described by counts, its rows and for each quantile those of them above the forecast, and all of
+//! them fit one integer.
 
 mod binning;
+mod counts;
 mod grow;
 mod tree;
 
@@ -20,6 +23,8 @@ pub use tree::QuantileForest;
 
 /// Leaves of a tree at most: node numbers are small.
 pub const MAX_LEAVES: usize = 255;
+/// Quantiles of a forest at most.
+pub const MAX_QUANTILES: usize = counts::LANES - 1;
 
 /// How a forest is grown.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -81,8 +86,9 @@ impl BoostParams {
     }
 }
 
-impl QuantileForest {
-    /// Grows a forest that forecasts the `quantile` (above 0, below 1) of `targets`, one a row.
+impl<const Q: usize> QuantileForest<Q> {
+    /// Grows a forest that forecasts the `quantiles` (above 0, below 1; at most [`MAX_QUANTILES`])
+    /// of `targets`, one a row.
     ///
     /// # Errors
     /// [`ForecastError::TooShort`] below four leaves' worth of rows; [`ForecastError::Invalid`] for
@@ -90,24 +96,28 @@ impl QuantileForest {
     pub fn fit(
         rows: &BinnedRows,
         targets: &[f32],
-        quantile: f64,
+        quantiles: [f64; Q],
         params: &BoostParams,
     ) -> Result<Self, ForecastError> {
+        const { assert!(Q >= 1 && Q <= MAX_QUANTILES, "1 to MAX_QUANTILES quantiles") }
         params.check()?;
         let needed = params.min_leaf_rows.saturating_mul(4);
         if rows.len() < needed {
             return Err(ForecastError::TooShort { known: rows.len(), needed });
         }
+        if rows.len() > counts::MAX_ROWS {
+            let problem = format!("{} rows are more than {}", rows.len(), counts::MAX_ROWS);
+            return Err(ForecastError::Invalid(problem));
+        }
         if targets.len() != rows.len() || targets.iter().any(|target| !target.is_finite()) {
             let problem = "there is not one finite target a row";
             return Err(ForecastError::Invalid(problem.to_owned()));
         }
-        if !(quantile > 0.0 && quantile < 1.0) {
-            return Err(ForecastError::Invalid(format!(
-                "quantile {quantile} is not within 0 to 1"
-            )));
+        if let Some(bad) = quantiles.iter().find(|quantile| !(**quantile > 0.0 && **quantile < 1.0))
+        {
+            return Err(ForecastError::Invalid(format!("quantile {bad} is not within 0 to 1")));
         }
-        Ok(Grower::new(rows, targets, quantile, params).grow())
+        Ok(Grower::new(rows, targets, quantiles, params).grow())
     }
 }
 

@@ -8,20 +8,21 @@
 
 use super::BoostParams;
 use super::binning::BinnedRows;
+use super::counts::Counts;
 use super::tree::{LEAF, Node, QuantileForest, Tree};
 
 /// Least gain that is worth a split.
-const LEAST_GAIN: f64 = 1e-9;
-/// A row above the forecast adds this to a histogram's entry, every row adds 1.
-const ABOVE: u64 = 1 << 32;
+const LEAST_GAIN: f32 = 1e-6;
+/// Values beyond a quantile at which its estimate is half believed.
+const TRUST_HALF: f64 = 0.5;
 
 /// A leaf that may be split.
 struct Leaf {
     from: usize,
     to: usize,
-    /// Per feature and bin: rows, and those above the forecast in the upper half.
-    histogram: Vec<u64>,
-    above: u32,
+    /// Per feature and bin.
+    histogram: Vec<Counts>,
+    whole: Counts,
     split: Split,
     /// The child of a node that this leaf is.
     parent: Option<(usize, bool)>,
@@ -30,44 +31,47 @@ struct Leaf {
 /// The best split of a leaf.
 #[derive(Clone, Copy, Default)]
 struct Split {
-    gain: f64,
+    gain: f32,
     feature: usize,
     bin: u8,
 }
 
 /// Everything that growing looks at.
-pub(super) struct Grower<'a> {
+pub(super) struct Grower<'a, const Q: usize> {
     rows: &'a BinnedRows,
     targets: &'a [f32],
-    quantile: f64,
+    quantiles: [f64; Q],
     params: &'a BoostParams,
-    forest: QuantileForest,
-    forecasts: Vec<f32>,
-    above: Vec<bool>,
+    forest: QuantileForest<Q>,
+    forecasts: Vec<[f32; Q]>,
+    /// What each row adds to a histogram.
+    counts: Vec<Counts>,
     features: Vec<usize>,
     random: u64,
-    free: Vec<Vec<u64>>,
+    free: Vec<Vec<Counts>>,
 }
 
-impl<'a> Grower<'a> {
+impl<'a, const Q: usize> Grower<'a, Q> {
     pub(super) fn new(
         rows: &'a BinnedRows,
         targets: &'a [f32],
-        quantile: f64,
+        quantiles: [f64; Q],
         params: &'a BoostParams,
     ) -> Self {
-        let start = quantile_of(&mut targets.to_vec(), quantile);
+        let mut sorted = targets.to_vec();
+        let start = quantiles.map(|quantile| quantile_of(&mut sorted, quantile));
         let forest = QuantileForest { start, trees: vec![], nodes: vec![], leaves: vec![] };
         Self {
             rows,
             targets,
-            quantile,
+            quantiles,
             params,
             forest,
             forecasts: vec![start; targets.len()],
-            above: vec![false; targets.len()],
+            counts: vec![Counts::default(); targets.len()],
             features: Vec::new(),
-            random: params.seed | 1,
+            // Neighbouring seeds begin far apart; xorshift must not begin at 0.
+            random: params.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d_4c95_7f2d,
             free: Vec::new(),
         }
     }
@@ -80,11 +84,12 @@ impl<'a> Grower<'a> {
         (self.random >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    pub(super) fn grow(mut self) -> QuantileForest {
+    pub(super) fn grow(mut self) -> QuantileForest<Q> {
         let mut sample: Vec<u32> = Vec::new();
         for _ in 0..self.params.trees {
-            for (at, above) in self.above.iter_mut().enumerate() {
-                *above = self.targets[at] > self.forecasts[at];
+            for (at, counts) in self.counts.iter_mut().enumerate() {
+                let target = self.targets[at];
+                *counts = Counts::row(self.forecasts[at].map(|forecast| target > forecast));
             }
             sample.clear();
             let share = f64::from(self.params.row_fraction);
@@ -130,9 +135,9 @@ impl<'a> Grower<'a> {
 
     fn root(&mut self, sample: &[u32]) -> Leaf {
         let histogram = self.histogram(sample);
-        let above = self.count_above(sample);
-        let split = self.best_split(&histogram, sample.len(), above);
-        Leaf { from: 0, to: sample.len(), histogram, above, split, parent: None }
+        let whole = self.count(sample);
+        let split = self.best_split(&histogram, whole);
+        Leaf { from: 0, to: sample.len(), histogram, whole, split, parent: None }
     }
 
     /// Splits a leaf: it becomes the left one, and the right one is given.
@@ -151,29 +156,27 @@ impl<'a> Grower<'a> {
         let left_is_small = middle - leaf.from <= leaf.to - middle;
         let small = if left_is_small { leaf.from..middle } else { middle..leaf.to };
         let small_histogram = self.histogram(&sample[small.clone()]);
-        let small_above = self.count_above(&sample[small]);
+        let mut right_whole = self.count(&sample[small]);
         // What is not in the smaller child is in the greater one.
         for (cell, part) in leaf.histogram.iter_mut().zip(&small_histogram) {
-            *cell -= part;
+            cell.subtract(*part);
         }
+        leaf.whole.subtract(right_whole);
         let mut right_histogram = small_histogram;
-        let mut right_above = small_above;
-        let mut left_above = leaf.above - small_above;
         if left_is_small {
             std::mem::swap(&mut leaf.histogram, &mut right_histogram);
-            std::mem::swap(&mut left_above, &mut right_above);
+            std::mem::swap(&mut leaf.whole, &mut right_whole);
         }
         let to = leaf.to;
         leaf.to = middle;
-        leaf.above = left_above;
         leaf.parent = Some((node, true));
-        leaf.split = self.best_split(&leaf.histogram, middle - leaf.from, left_above);
-        let split = self.best_split(&right_histogram, to - middle, right_above);
+        leaf.split = self.best_split(&leaf.histogram, leaf.whole);
+        let split = self.best_split(&right_histogram, right_whole);
         Leaf {
             from: middle,
             to,
             histogram: right_histogram,
-            above: right_above,
+            whole: right_whole,
             split,
             parent: Some((node, false)),
         }
@@ -190,70 +193,103 @@ impl<'a> Grower<'a> {
         }
     }
 
-    /// Gives the leaves their values, and every row its new forecast.
+    /// Gives the leaves their values, and every row its new forecasts.
     fn finish(&mut self, leaves: &[Leaf], sample: &[u32], tree: Tree) {
         let mut residuals = Vec::new();
         for (number, leaf) in leaves.iter().enumerate() {
-            residuals.clear();
-            residuals.extend(sample[leaf.from..leaf.to].iter().map(|row| {
-                let row = *row as usize;
-                self.targets[row] - self.forecasts[row]
-            }));
-            let value = quantile_of(&mut residuals, self.quantile) * self.params.learning_rate;
-            self.forest.leaves.push(value);
+            let rows = &sample[leaf.from..leaf.to];
+            let mut values = [0.0; Q];
+            for (at, value) in values.iter_mut().enumerate() {
+                residuals.clear();
+                residuals.extend(rows.iter().map(|row| {
+                    let row = *row as usize;
+                    self.targets[row] - self.forecasts[row][at]
+                }));
+                let quantile = self.quantiles[at];
+                *value = quantile_of(&mut residuals, quantile)
+                    * self.params.learning_rate
+                    * trust(rows.len(), quantile);
+            }
+            self.forest.leaves.push(values);
             self.attach(leaf.parent, tree, LEAF + u16::try_from(number).unwrap_or(0));
         }
         self.forest.trees.push(tree);
         for row in 0..self.forecasts.len() {
-            self.forecasts[row] += self.forest.leaf(tree, self.rows.row(row));
+            if let Some(leaf) = self.forest.leaf(tree, self.rows.row(row)) {
+                for (forecast, value) in self.forecasts[row].iter_mut().zip(leaf) {
+                    *forecast += value;
+                }
+            }
         }
     }
 
-    fn count_above(&self, sample: &[u32]) -> u32 {
-        sample.iter().map(|row| u32::from(self.above[*row as usize])).sum()
+    fn count(&self, sample: &[u32]) -> Counts {
+        let mut sum = Counts::default();
+        sample.iter().for_each(|row| sum.add(self.counts[*row as usize]));
+        sum
     }
 
     /// Counts rows per feature and bin.
-    fn histogram(&mut self, sample: &[u32]) -> Vec<u64> {
+    fn histogram(&mut self, sample: &[u32]) -> Vec<Counts> {
         let bins = self.rows.bins();
         let mut histogram = self.free.pop().unwrap_or_default();
         histogram.clear();
-        histogram.resize(self.rows.features() * bins, 0);
+        histogram.resize(self.rows.features() * bins, Counts::default());
         for row in sample {
             let row = *row as usize;
-            let add = 1 + ABOVE * u64::from(self.above[row]);
+            let add = self.counts[row];
             for (counts, bin) in histogram.chunks_exact_mut(bins).zip(self.rows.row(row)) {
-                counts[usize::from(*bin)] += add;
+                counts[usize::from(*bin)].add(add);
             }
         }
         histogram
     }
 
-    /// The split of a leaf that lowers the loss most.
-    fn best_split(&self, histogram: &[u64], rows: usize, above: u32) -> Split {
-        let least = self.params.min_leaf_rows as u64;
-        let (rows, above) = (rows as u64, u64::from(above));
-        let score = |rows: u64, above: u64| {
-            let gradient =
-                above as f64 * self.quantile - (rows - above) as f64 * (1.0 - self.quantile);
-            gradient * gradient / (rows as f64 + f64::from(self.params.l2))
-        };
-        let whole = score(rows, above);
+    /// The split of a leaf that lowers the losses most. Each quantile's gain is measured in its
+    /// own variance, so that far quantiles, whose gradients are rare, have their say.
+    fn best_split(&self, histogram: &[Counts], whole: Counts) -> Split {
+        let least = self.params.min_leaf_rows;
         let mut best = Split::default();
-        let bins = self.rows.bins();
+        let (rows, bins) = (whole.rows(), self.rows.bins());
+        if rows < 2 * least {
+            return best;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "shares need no more digits")]
+        let beyond = self.quantiles.map(|quantile| (1.0 - quantile) as f32);
+        let weights = beyond.map(|beyond| 1.0 / (beyond * (1.0 - beyond)));
+        let l2 = self.params.l2;
+        let gradients = |counts: Counts, rows: f32| {
+            let mut gradients = counts.above::<Q>();
+            for (gradient, beyond) in gradients.iter_mut().zip(&beyond) {
+                *gradient -= rows * beyond;
+            }
+            gradients
+        };
+        let total = gradients(whole, rows as f32);
+        let mut unsplit = 0.0;
+        for (gradient, weight) in total.iter().zip(&weights) {
+            unsplit += weight * gradient * gradient / (rows as f32 + l2);
+        }
         for feature in &self.features {
             let counts = &histogram[feature * bins..(feature + 1) * bins];
-            let mut sum = 0_u64;
+            let mut sum = Counts::default();
             for (bin, count) in counts.iter().enumerate() {
-                sum += count;
-                let (left, left_above) = (sum % ABOVE, sum / ABOVE);
-                if left < least {
+                sum.add(*count);
+                let left = sum.rows();
+                if left < least || *count == Counts::default() {
                     continue;
                 }
                 if rows - left < least {
                     break;
                 }
-                let gain = score(left, left_above) + score(rows - left, above - left_above) - whole;
+                let share_left = 1.0 / (left as f32 + l2);
+                let share_right = 1.0 / ((rows - left) as f32 + l2);
+                let of_left = gradients(sum, left as f32);
+                let mut gain = -unsplit;
+                for at in 0..Q {
+                    let (one, other) = (of_left[at], total[at] - of_left[at]);
+                    gain += weights[at] * (one * one * share_left + other * other * share_right);
+                }
                 if gain > best.gain {
                     let bin = u8::try_from(bin).unwrap_or(u8::MAX);
                     best = Split { gain, feature: *feature, bin };
@@ -262,6 +298,13 @@ impl<'a> Grower<'a> {
         }
         best
     }
+}
+
+/// How far the quantile of so few values is believed: of those beyond it half a value is noise.
+#[expect(clippy::cast_possible_truncation, reason = "a share")]
+fn trust(values: usize, quantile: f64) -> f32 {
+    let beyond = values as f64 * quantile.min(1.0 - quantile);
+    (beyond / (beyond + TRUST_HALF)) as f32
 }
 
 /// Brings the rows that go left to the front; gives their number.

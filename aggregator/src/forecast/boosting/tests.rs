@@ -30,7 +30,7 @@ fn a_stated_quantile_is_not_exceeded_as_often_as_it_says() {
     let (binner, rows) = BinnedRows::bin(&columns, MAX_BINS).unwrap();
     let (test, actual) = data(8_000, 99);
     for quantile in [0.1, 0.5, 0.9, 0.98] {
-        let forest = QuantileForest::fit(&rows, &targets, quantile, &params()).unwrap();
+        let forest = QuantileForest::fit(&rows, &targets, [quantile], &params()).unwrap();
         let (mut below, mut loss, mut least_loss) = (0.0, 0.0, 0.0);
         #[expect(clippy::cast_possible_truncation, reason = "a few digits suffice")]
         let middle = (quantile - 0.5) as f32;
@@ -41,7 +41,7 @@ fn a_stated_quantile_is_not_exceeded_as_often_as_it_says() {
         let mut bins = Vec::new();
         for i in 0..actual.len() {
             binner.row(&[test[0][i], test[1][i], test[2][i]], &mut bins);
-            let forecast = forest.predict(&bins);
+            let forecast = forest.predict(&bins)[0];
             below += f64::from(u8::from(actual[i] <= forecast));
             let truth = (test[0][i] * 6.0).sin() + (0.1 + test[1][i]) * middle;
             loss += pinball(actual[i] - forecast);
@@ -59,7 +59,7 @@ fn a_stated_quantile_is_not_exceeded_as_often_as_it_says() {
 fn the_same_seed_grows_the_same_forest() {
     let (columns, targets) = data(2_000, 5);
     let (_, rows) = BinnedRows::bin(&columns, MAX_BINS).unwrap();
-    let grow = |seed| QuantileForest::fit(&rows, &targets, 0.9, &BoostParams { seed, ..params() });
+    let grow = |seed| QuantileForest::fit(&rows, &targets, [0.9], &BoostParams { seed, ..params() });
     assert_eq!(grow(3), grow(3));
     assert_ne!(grow(3), grow(4));
 }
@@ -78,41 +78,41 @@ fn what_is_missing_has_its_own_branch() {
         })
         .collect();
     let (binner, rows) = BinnedRows::bin(&columns, MAX_BINS).unwrap();
-    let forest = QuantileForest::fit(&rows, &targets, 0.5, &params()).unwrap();
+    let forest = QuantileForest::fit(&rows, &targets, [0.5], &params()).unwrap();
     let mut bins = Vec::new();
     binner.row(&[f32::NAN], &mut bins);
-    assert!((forest.predict(&bins) - 10.0).abs() < 0.1);
+    assert!((forest.predict(&bins)[0] - 10.0).abs() < 0.1);
     binner.row(&[0.5], &mut bins);
-    assert!((forest.predict(&bins) - 1.0).abs() < 0.1);
+    assert!((forest.predict(&bins)[0] - 1.0).abs() < 0.1);
 }
 
 #[test]
 fn a_constant_is_forecast_as_it_is() {
     let (columns, _) = data(1_000, 8);
     let (_, rows) = BinnedRows::bin(&columns, MAX_BINS).unwrap();
-    let forest = QuantileForest::fit(&rows, &[3.5; 1_000], 0.9, &params()).unwrap();
-    assert!((forest.predict(&[1, 1, 1]) - 3.5).abs() < 1e-6);
+    let forest = QuantileForest::fit(&rows, &[3.5; 1_000], [0.9], &params()).unwrap();
+    assert!((forest.predict(&[1, 1, 1])[0] - 3.5).abs() < 1e-6);
 }
 
 #[test]
 fn what_cannot_be_learned_from_is_an_error() {
     let (columns, mut targets) = data(150, 8);
     let (_, rows) = BinnedRows::bin(&columns, MAX_BINS).unwrap();
-    let short = QuantileForest::fit(&rows, &targets, 0.9, &params());
+    let short = QuantileForest::fit(&rows, &targets, [0.9], &params());
     assert_eq!(short, Err(ForecastError::TooShort { known: 150, needed: 200 }));
     let small = BoostParams { min_leaf_rows: 10, ..params() };
-    assert!(QuantileForest::fit(&rows, &targets, 1.0, &small).is_err());
+    assert!(QuantileForest::fit(&rows, &targets, [1.0], &small).is_err());
     targets[7] = f32::NAN;
-    assert!(QuantileForest::fit(&rows, &targets, 0.9, &small).is_err());
+    assert!(QuantileForest::fit(&rows, &targets, [0.9], &small).is_err());
     assert!(BinnedRows::bin(&[vec![1.0], vec![]], 8).is_err());
     let wide = BoostParams { leaves: 1_000, ..params() };
-    assert!(QuantileForest::fit(&rows, &targets[..150], 0.9, &wide).is_err());
+    assert!(QuantileForest::fit(&rows, &targets[..150], [0.9], &wide).is_err());
 }
 
 #[test]
 fn a_forest_is_small() {
     let (columns, targets) = data(8_000, 1);
     let (_, rows) = BinnedRows::bin(&columns, MAX_BINS).unwrap();
-    let forest = QuantileForest::fit(&rows, &targets, 0.9, &params()).unwrap();
+    let forest = QuantileForest::fit(&rows, &targets, [0.9], &params()).unwrap();
     assert!(forest.size_bytes() < 20_000, "{}", forest.size_bytes());
 }

@@ -20,32 +20,37 @@ pub(super) struct Tree {
     pub(super) leaves: u32,
 }
 
-/// Trees whose sum is a quantile.
+/// Trees whose sums are quantiles.
 #[derive(Clone, Debug, PartialEq)]
-pub struct QuantileForest {
-    pub(super) start: f32,
+pub struct QuantileForest<const Q: usize> {
+    pub(super) start: [f32; Q],
     pub(super) trees: Vec<Tree>,
     pub(super) nodes: Vec<Node>,
-    pub(super) leaves: Vec<f32>,
+    pub(super) leaves: Vec<[f32; Q]>,
 }
 
-impl QuantileForest {
-    /// The forecast for a row in the bins of [`super::Binner::row`].
-    pub fn predict(&self, row: &[u8]) -> f32 {
-        self.start + self.trees.iter().map(|tree| self.leaf(*tree, row)).sum::<f32>()
+impl<const Q: usize> QuantileForest<Q> {
+    /// The forecasts for a row in the bins of [`super::Binner::row`].
+    pub fn predict(&self, row: &[u8]) -> [f32; Q] {
+        let mut sum = self.start;
+        for tree in &self.trees {
+            if let Some(leaf) = self.leaf(*tree, row) {
+                sum.iter_mut().zip(leaf).for_each(|(sum, value)| *sum += value);
+            }
+        }
+        sum
     }
 
     /// What one tree adds for a row.
-    pub(super) fn leaf(&self, tree: Tree, row: &[u8]) -> f32 {
-        let nodes = self.nodes.get(tree.nodes as usize..).unwrap_or_default();
+    pub(super) fn leaf(&self, tree: Tree, row: &[u8]) -> Option<&[f32; Q]> {
+        let nodes = self.nodes.get(tree.nodes as usize..)?;
         let mut at = 0_u16;
         while at < LEAF {
-            let Some(node) = nodes.get(usize::from(at)) else { return 0.0 };
-            let bin = row.get(usize::from(node.feature)).copied().unwrap_or(0);
+            let node = nodes.get(usize::from(at))?;
+            let bin = row.get(usize::from(node.feature)).copied()?;
             at = if bin <= node.bin { node.left } else { node.right };
         }
-        let leaf = tree.leaves as usize + usize::from(at - LEAF);
-        self.leaves.get(leaf).copied().unwrap_or(0.0)
+        self.leaves.get(tree.leaves as usize + usize::from(at - LEAF))
     }
 
     /// Bytes held.

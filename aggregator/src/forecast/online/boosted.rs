@@ -42,7 +42,7 @@ pub(crate) struct Trees {
     ahead: usize,
     linear: Vec<f64>,
     binner: Binner,
-    forests: Vec<QuantileForest>,
+    forest: QuantileForest<{ LEVELS.len() }>,
 }
 
 impl BoostJob {
@@ -75,23 +75,9 @@ impl BoostJob {
         }
         let params = BoostParams::default();
         let (binner, binned) = BinnedRows::bin(&columns, params.bins)?;
-        let forests: Result<Vec<_>, _> = LEVELS
-            .iter()
-            .map(|level| {
-                // A far quantile of few rows is their maximum, which says nothing.
-                let least = params.min_leaf_rows.max(rows_beyond(*level));
-                let params = BoostParams { min_leaf_rows: least, ..params };
-                QuantileForest::fit(&binned, &targets, *level, &params)
-            })
-            .collect();
-        Ok(Trees { ahead, linear: linear.to_vec(), binner, forests: forests? })
+        let forest = QuantileForest::fit(&binned, &targets, LEVELS, &params)?;
+        Ok(Trees { ahead, linear: linear.to_vec(), binner, forest })
     }
-}
-
-/// Rows of which one is expected beyond a quantile.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "2 to 200")]
-fn rows_beyond(level: f64) -> usize {
-    (1.0 / (1.0 - level)).round() as usize
 }
 
 /// The row of a boosted model, and the linear forecast that it corrects.
@@ -130,8 +116,8 @@ impl Trees {
         self.binner.row(&scratch.row, &mut scratch.bins);
         let mut quantiles = [0.0; LEVELS.len()];
         let mut least = f64::NEG_INFINITY;
-        for (quantile, forest) in quantiles.iter_mut().zip(&self.forests) {
-            let value = point + f64::from(forest.predict(&scratch.bins));
+        for (quantile, over) in quantiles.iter_mut().zip(self.forest.predict(&scratch.bins)) {
+            let value = point + f64::from(over);
             *quantile = value.max(least + LEAST_WIDTH);
             least = *quantile;
         }
