@@ -19,7 +19,7 @@ FUZZ_TARGET ?=
 TRACES ?=
 OPTIONS ?=
 
-.PHONY: help setup demo kube test test-unit test-e2e check fmt lint doc deny wasm build bench forecast-compare fuzz clean
+.PHONY: help setup demo kube crd test test-unit test-e2e check fmt lint doc deny wasm build bench forecast-compare fuzz clean
 
 help: ## Show this list
 	@echo 'Usage: make TARGET'
@@ -36,6 +36,10 @@ demo: wasm ## Real Envoy, real load, live dashboard (HEADLESS=1, DEMO_SECONDS=60
 kube: ## A real Kubernetes control plane on loopback, with pods that only pretend to run
 	@$(SETUP) kube
 	@.tools/bin/control-plane up
+
+crd: ## Write the definition of MeshAutoscaler: istio/base/crd.yaml
+	@mkdir -p istio/base
+	$(CARGO) run -q -p foresail-aggregator -- crd >istio/base/crd.yaml
 
 test: test-unit test-e2e ## Every test: unit and property tests, then end to end with a real Envoy
 

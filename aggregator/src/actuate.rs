@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::config::{ActuatorConfig, Mode};
 use crate::journal::Decision;
-use crate::kubernetes::{KubernetesError, Target};
+use crate::kubernetes::{Effect, KubernetesError, Managed, Target};
 use crate::safety::Approved;
 use crate::sources::Clients;
 use crate::units::{Timestamp, WorkloadKey};
@@ -91,6 +91,10 @@ pub enum Outcome {
     NoTarget,
     /// Somebody has scaled the target to zero: it is left alone until he scales it up.
     SwitchedOff,
+    /// It is as it should be already, and that is known without asking.
+    Unchanged,
+    /// Another aggregator leads.
+    Standby,
     /// Written, and the answer says so.
     Written,
 }
@@ -102,7 +106,21 @@ impl Outcome {
             Self::Shadow => "shadow",
             Self::NoTarget => "no_target",
             Self::SwitchedOff => "switched_off",
+            Self::Unchanged => "unchanged",
+            Self::Standby => "standby",
             Self::Written => "ok",
+        }
+    }
+}
+
+impl From<Effect> for Outcome {
+    fn from(effect: Effect) -> Self {
+        match effect {
+            Effect::Written => Self::Written,
+            Effect::Unchanged => Self::Unchanged,
+            Effect::Standby => Self::Standby,
+            Effect::SwitchedOff => Self::SwitchedOff,
+            Effect::Nothing => Self::NoTarget,
         }
     }
 }
@@ -114,7 +132,7 @@ pub struct Actuation {
     pub at: Timestamp,
     /// Replicas asked for.
     pub desired_replicas: u32,
-    /// `ok`, `shadow`, `no_target`, `switched_off` or `error`.
+    /// `ok`, `shadow`, `standby`, `no_target`, `switched_off` or `error`.
     pub result: &'static str,
     /// What went wrong, with its cause.
     pub error: Option<String>,
@@ -139,6 +157,8 @@ pub enum Actuator {
     Webhook(Webhook),
     /// To the `scale` subresource of an object of Kubernetes.
     Kubernetes(Target),
+    /// To the target of a `MeshAutoscaler`, in the way that it says.
+    Managed(Managed),
 }
 
 impl Actuator {
@@ -151,6 +171,11 @@ impl Actuator {
                 clients.target(namespace, target).map_or(Self::None, Self::Kubernetes)
             }
         }
+    }
+
+    /// Whether it knows without asking what is to be written, so that it can be told every decision.
+    pub const fn knows(&self) -> bool {
+        matches!(self, Self::Managed(_))
     }
 
     /// Writes an approved number of replicas. Gives up after `budget`, so that the next decision
@@ -185,6 +210,11 @@ impl Actuator {
             Self::Kubernetes(target) => {
                 let written = target.scale(approved.desired_replicas()).await;
                 written.map(|()| Outcome::Written).map_err(ActuateError::Kubernetes)
+            }
+            Self::Managed(managed) => {
+                managed.tell_guards(decision);
+                let effect = managed.write(approved, &decision.reason).await;
+                effect.map(Outcome::from).map_err(ActuateError::Kubernetes)
             }
         }
     }

@@ -1,6 +1,9 @@
-//! The commands beside `serve`: decisions and comparisons without a mesh.
+//! The commands beside `serve`: decisions and comparisons without a mesh, and what people ask of
+//! one.
 
 pub mod backtest;
+pub mod cluster;
+pub mod crd;
 pub mod decide;
 pub mod forecast;
 mod traces;

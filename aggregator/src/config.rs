@@ -4,6 +4,7 @@
 //! is a problem too.
 
 mod choice;
+mod kubernetes;
 mod part;
 mod reader;
 mod workload;
@@ -16,6 +17,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 pub use choice::{CapacitySource, Mode, Profile, ScaleIn};
+pub use kubernetes::{BlastRadius, KubernetesConfig};
 pub use part::Part;
 pub use reader::{Problem, parse_duration};
 pub use workload::{
@@ -37,7 +39,10 @@ pub struct Config {
     pub state: PathBuf,
     /// How many workloads may be kept, listed below or not. Default 20,000, range 1 to 1,000,000.
     pub max_workloads: usize,
-    /// File that says how the cluster is reached, for workloads with the actuator `kubernetes`.
+    /// What to watch in a cluster: with `kubernetes: { watch: true }`, `MeshAutoscaler`s are obeyed.
+    /// Default: nothing.
+    pub kubernetes: Option<KubernetesConfig>,
+    /// File that says how the cluster is reached, for that and for the actuator `kubernetes`.
     /// Default: that of KUBECONFIG, `~/.kube/config`, or the cluster that the process runs in.
     pub kubeconfig: Option<PathBuf>,
     /// The workloads to decide for. Others that send frames are watched, never scaled.
@@ -102,6 +107,7 @@ impl Config {
         let kubeconfig = top.read("kubeconfig", Some(None), "the path of a file", problems, |v| {
             v.as_str().filter(|path| !path.is_empty()).map(|path| Some(PathBuf::from(path)))
         });
+        let kubernetes = kubernetes::read(&mut top, problems);
         let mut workloads: Vec<WorkloadConfig> = Vec::new();
         for (path, item) in top.list("workloads", problems).unwrap_or_default() {
             let Some(workload) = WorkloadConfig::read(&path, item, problems) else {
@@ -118,9 +124,20 @@ impl Config {
             listen: listen?,
             state: state?.into(),
             max_workloads: usize::try_from(max_workloads?).ok()?,
+            kubernetes: kubernetes?,
             kubeconfig: kubeconfig?,
             workloads,
         })
+    }
+
+    /// Reads one entry of `workloads` that stands elsewhere; `path` is where, for problems.
+    ///
+    /// # Errors
+    /// Every problem there is.
+    pub fn workload(path: &str, value: &Value) -> Result<WorkloadConfig, Problems> {
+        let mut problems = Vec::new();
+        let read = WorkloadConfig::read(path, value, &mut problems);
+        read.filter(|_| problems.is_empty()).ok_or(Problems(problems))
     }
 }
 

@@ -32,6 +32,40 @@ pub struct Observation {
     pub current_replicas: Option<u32>,
     /// Replicas that serve.
     pub ready_replicas: Option<u32>,
+    /// What the cluster says of the target; `None` outside of one.
+    pub cluster: Option<ClusterFacts>,
+}
+
+/// What only a cluster can tell of a target, and what speaks against changing it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClusterFacts {
+    /// Pods of another revision than the newest still run, or the newest is not seen yet.
+    pub rollout: bool,
+    /// Own pods that are not Ready although their start-up time is over.
+    pub overdue_pods: u32,
+    /// Own pods for which no node was found for longer than
+    /// [`UNSCHEDULABLE_FOR`](crate::safety::UNSCHEDULABLE_FOR).
+    pub unschedulable_pods: u32,
+    /// How many pods may go until the blast radius is reached; `None` when nothing limits it.
+    pub removable_pods: Option<u32>,
+    /// Somebody else writes the target's replicas, again and again: until its owner decides who
+    /// does, nothing is changed.
+    pub contested: bool,
+    /// What is paused for all targets.
+    pub pause: Option<Pause>,
+}
+
+/// A direction in which nothing is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pause {
+    /// Nothing scales in.
+    In,
+    /// Nothing scales out.
+    Out,
+    /// Nothing changes.
+    All,
 }
 
 /// Data dated further ahead than this is an error of a clock, not data.
@@ -39,12 +73,13 @@ pub(crate) const MAX_FUTURE: Duration = Duration::from_secs(2);
 
 impl Observation {
     /// What can be believed of it at `now`: a number that is not finite or negative is missing, and
-    /// of a measurement that is dated ahead nothing but the replica counts is left.
+    /// of a measurement that is dated ahead nothing but what the cluster said is left.
     #[must_use]
     pub fn believed(&self, now: Timestamp) -> Self {
         if self.newest.is_some_and(|newest| newest > now + MAX_FUTURE) {
             let Self { current_replicas, ready_replicas, .. } = *self;
-            return Self { current_replicas, ready_replicas, ..Self::default() };
+            let cluster = self.cluster.clone();
+            return Self { current_replicas, ready_replicas, cluster, ..Self::default() };
         }
         let number = |value: Option<f64>| value.filter(|value| (0.0..=f64::MAX).contains(value));
         Self {

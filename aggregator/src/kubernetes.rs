@@ -1,6 +1,17 @@
 //! What is asked of a Kubernetes API server, and the one thing that is written to it.
 
+mod cache;
+mod cluster;
+mod facts;
+mod floor;
+mod lease;
+mod managed;
 mod pods;
+#[expect(
+    unreachable_pub,
+    reason = "KubeSchema copies the visibility of a type into a function body"
+)]
+pub mod resource;
 mod target;
 
 use std::path::Path;
@@ -9,6 +20,13 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use thiserror::Error;
 
+use crate::clock;
+
+pub use cluster::Cluster;
+pub use facts::{HpaFacts, target_key};
+pub use floor::{FLOOR_ANNOTATION, give_back, set_finalizer};
+pub use lease::{Elector, Fence, LEASE_DURATION, PAUSE_ANNOTATION, has_lapsed};
+pub use managed::{Effect, Managed, Refusal, Seen, Written};
 pub use target::Target;
 
 /// Name under which fields are managed.
@@ -45,6 +63,35 @@ pub enum KubernetesError {
         /// Name of the other one.
         name: String,
     },
+    /// There is no such object. Create it, or correct `scaleTargetRef`.
+    #[error("{target} does not exist")]
+    NoTarget {
+        /// What was looked for.
+        target: String,
+    },
+    /// The watches have not listed everything yet; they are tried again by themselves. Check the
+    /// rights to list and watch.
+    #[error("not everything is listed yet: {0}")]
+    NotListed(&'static str),
+    /// The floor has nothing to stand under. Create a `HorizontalPodAutoscaler` for the target, or
+    /// choose another actuation.
+    #[error("no HorizontalPodAutoscaler scales {target}")]
+    NoHpa {
+        /// Whose.
+        target: String,
+    },
+    /// Somebody wrote the object between our look and our write. The next decision looks again.
+    #[error("{0} was changed by somebody else at the same moment")]
+    Moved(String),
+    /// All targets together have lost as many pods as they may for now.
+    #[error("all targets together have lost as many pods as they may for now")]
+    BlastRadius,
+    /// The lease was lost between the decision and the write.
+    #[error("another aggregator may lead by now")]
+    NotLeading,
+    /// The finalizer that a floor needs is not there yet.
+    #[error("the resource has no finalizer yet, without which a floor would outlive it")]
+    NoFinalizer,
     /// The API server wrote another number.
     #[error("{asked} replicas were asked for and {answered:?} answered")]
     WrongEcho {
@@ -64,8 +111,21 @@ impl KubernetesError {
             Self::Timeout(_) => "timeout",
             Self::Incomplete { .. } => "incomplete",
             Self::Conflict { .. } => "conflict",
+            Self::NoTarget { .. } => "no_target",
+            Self::NotListed(_) => "not_listed",
+            Self::NoHpa { .. } => "no_hpa",
+            Self::Moved(_) => "moved",
+            Self::BlastRadius => "blast_radius",
+            Self::NotLeading => "not_leading",
+            Self::NoFinalizer => "no_finalizer",
             Self::WrongEcho { .. } => "wrong_echo",
         }
+    }
+
+    /// The status code with which the API server refused, where it did.
+    pub fn code(&self) -> Option<u16> {
+        let Self::Api(error) = self else { return None };
+        if let kube::Error::Api(status) = error.as_ref() { Some(status.code) } else { None }
     }
 }
 
@@ -73,6 +133,14 @@ impl From<kube::Error> for KubernetesError {
     fn from(error: kube::Error) -> Self {
         Self::Api(Box::new(error))
     }
+}
+
+/// A name for this process that no other has: that of the pod or machine, and when it began.
+pub fn identity() -> String {
+    let host = std::env::var("POD_NAME").ok().filter(|name| !name.is_empty());
+    let host = host.or_else(|| std::fs::read_to_string("/etc/hostname").ok());
+    let host = host.map_or_else(|| "foresail".to_owned(), |host| host.trim().to_owned());
+    format!("{host}_{:x}-{:x}", std::process::id(), clock::now().as_micros())
 }
 
 /// A client for the cluster of a kubeconfig; without one that of KUBECONFIG, `~/.kube/config`, or

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use foresail_aggregator::commands::{backtest, decide, forecast, workload};
+use foresail_aggregator::commands::{backtest, cluster, crd, decide, forecast, workload};
 use foresail_aggregator::config::{Config, ConfigError};
 use foresail_aggregator::serve;
 use tokio::net::TcpListener;
@@ -45,6 +45,14 @@ enum Command {
     Backtest(backtest::Arguments),
     /// Scores forecasting models on recorded load, from many points of it.
     Forecast(forecast::Arguments),
+    /// Prints the definition of the resource MeshAutoscaler.
+    Crd,
+    /// Lists what is decided for, with objective, forecast and health.
+    Status(cluster::StatusArguments),
+    /// Tells the last decision in words.
+    Explain(cluster::ExplainArguments),
+    /// Gives the floors under HPAs back when no aggregator holds the lease any longer.
+    Release(cluster::ReleaseArguments),
 }
 
 fn main() -> ExitCode {
@@ -53,6 +61,10 @@ fn main() -> ExitCode {
         Command::Decide { config } => decide(config.as_deref()),
         Command::Backtest(arguments) => backtest::run(&arguments, std::io::stdout().lock()),
         Command::Forecast(arguments) => forecast::run(&arguments, std::io::stdout().lock()),
+        Command::Crd => print_crd(),
+        Command::Status(arguments) => ask(cluster::status(&arguments, std::io::stdout())),
+        Command::Explain(arguments) => ask(cluster::explain(&arguments, std::io::stdout())),
+        Command::Release(arguments) => ask(cluster::release(&arguments, std::io::stdout())),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -63,6 +75,17 @@ fn main() -> ExitCode {
             if is_config { ExitCode::from(BAD_CONFIG) } else { ExitCode::FAILURE }
         }
     }
+}
+
+fn print_crd() -> anyhow::Result<()> {
+    std::io::stdout().write_all(crd::manifest()?.as_bytes())?;
+    Ok(())
+}
+
+/// Runs a command that asks others.
+fn ask(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("the runtime cannot be started")?.block_on(command)
 }
 
 fn decide(path: Option<&Path>) -> anyhow::Result<()> {

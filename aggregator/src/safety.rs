@@ -4,6 +4,9 @@
 //! not, can go round it. The numbers in brackets are the safety rules in `DESIGN.md`.
 
 pub(crate) mod behavior;
+mod blast;
+mod cluster;
+mod contest;
 mod freshness;
 
 use std::collections::VecDeque;
@@ -11,12 +14,15 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Mode, Part, WorkloadConfig};
-use crate::journal::{GuardRecord, Observation};
+use crate::journal::{ClusterFacts, GuardRecord, Observation};
 use crate::policy::Proposal;
 use crate::units::Timestamp;
 use behavior::{Recommendations, ReplicaHistory};
 use freshness::{Freshness, Trust};
 
+pub use blast::BlastLedger;
+pub use cluster::UNSCHEDULABLE_FOR;
+pub use contest::Contest;
 pub use freshness::{MAX_DATA_AGE, MIN_COVERAGE};
 
 /// After a miss of the objective nothing is scaled down for so many decision intervals: 2 min of
@@ -139,7 +145,8 @@ impl Safety {
         let missed_lately = config.without != Some(Part::CalmAfterMiss)
             && self.missed_at.is_some_and(|at| now.since(at) < calm);
 
-        let input = Input { config, now, current, trust: &trust, in_burst, missed_lately };
+        let cluster = observation.cluster.as_ref();
+        let input = Input { config, now, current, trust: &trust, in_burst, missed_lately, cluster };
         let source = if proposal.is_promoted() { Source::Promoted } else { Source::Observed };
         let lane = self.pass(&input, proposal.answer(), source);
         let without = self.pass(&input, proposal.without_forecast(), Source::Counterfactual);
@@ -156,7 +163,8 @@ impl Safety {
         }
     }
 
-    /// Sends one answer through trust, the damping of autoscaling/v2 \[7\] and the bounds \[1\].
+    /// Sends one answer through trust, the damping of autoscaling/v2 \[7\], the bounds \[1\] and
+    /// what the cluster forbids \[8, 9, 11, 12\].
     fn pass(&mut self, input: &Input<'_>, proposed: Option<u32>, source: Source) -> Lane {
         let raw = input.bounded(proposed.unwrap_or(input.current));
         let mut lane = input.lane(proposed);
@@ -183,6 +191,9 @@ impl Safety {
         lane.guard("bounds", lane.replicas.clamp(min, max), || {
             format!("between min_replicas {min} and max_replicas {max}")
         });
+        if let Some(facts) = input.cluster {
+            cluster::hold(&mut lane, facts, current);
+        }
         lane
     }
 }
@@ -195,6 +206,7 @@ struct Input<'a> {
     trust: &'a Trust,
     in_burst: bool,
     missed_lately: bool,
+    cluster: Option<&'a ClusterFacts>,
 }
 
 /// Where an answer comes from.

@@ -4,6 +4,7 @@
 //! what waits is committed, everything is saved, and only then are connections closed.
 
 mod control;
+mod controller;
 mod history;
 mod listener;
 mod loops;
@@ -18,12 +19,13 @@ use tokio::sync::watch;
 
 use crate::api::{App, router};
 use crate::clock;
-use crate::config::{ActuatorConfig, Config, WorkloadConfig};
+use crate::config::{ActuatorConfig, Config, KubernetesConfig, WorkloadConfig};
 use crate::ingest::{self, Engine, IngestThread, Restored};
-use crate::kubernetes::{self, KubernetesError};
+use crate::kubernetes::{self, Cluster, Elector, KubernetesError};
 use crate::sources::{self, Clients};
 use crate::store::{Store, StoreError};
 use crate::units::{Rps, Timestamp, WorkloadKey};
+use controller::Controller;
 use loops::Loops;
 
 pub use history::HistoryError;
@@ -80,6 +82,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let clients = clients(&config).await?;
+    let obeyed = config.kubernetes.clone().zip(clients.kubernetes.clone());
     let parts = tokio::task::spawn_blocking(move || restore(&config))
         .await
         .map_err(|_| ServeError::IngestFailed)??;
@@ -97,6 +100,11 @@ pub async fn run(
         loops.start(workload, &samples).await;
     }
     let ticker = tokio::spawn(tick(Arc::clone(&app)));
+    let (stop, stopped) = watch::channel(false);
+    let decides = match obeyed {
+        Some((config, client)) => Decides::Obey(obey(&app, &config, client, loops, &stopped)),
+        None => Decides::Configured(loops),
+    };
     tracing::info!(workloads = app.ingest.workloads().len(), "ready");
 
     let alive = async {
@@ -110,7 +118,10 @@ pub async fn run(
     };
     tracing::info!("draining: new frames are refused, everything is saved");
     // 1. No further decision begins; one that is being made is recorded.
-    loops.stop_all(CLOSE_GRACE).await;
+    let _ = stop.send(true);
+    if let Some(mut loops) = decides.end().await {
+        loops.stop_all(CLOSE_GRACE).await;
+    }
     // 2. What waits is committed, and everything is saved.
     app.ingest.drain();
     let saved = tokio::task::spawn_blocking(move || thread.join()).await.unwrap_or(false);
@@ -126,12 +137,59 @@ pub async fn run(
     }
 }
 
+/// Who has the control loops.
+enum Decides {
+    /// The configuration file alone says what there is.
+    Configured(Loops),
+    /// So do resources.
+    Obey(Obeying),
+}
+
+/// The tasks that obey resources.
+struct Obeying {
+    controller: tokio::task::JoinHandle<Loops>,
+    elector: tokio::task::JoinHandle<()>,
+}
+
+impl Decides {
+    /// Ends what begins and changes loops, and gives them back; the lease goes last.
+    async fn end(self) -> Option<Loops> {
+        match self {
+            Self::Configured(loops) => Some(loops),
+            Self::Obey(Obeying { controller, elector }) => {
+                let loops = tokio::time::timeout(CLOSE_GRACE, controller).await;
+                let _ = tokio::time::timeout(CLOSE_GRACE, elector).await;
+                loops.ok()?.ok()
+            }
+        }
+    }
+}
+
+/// Begins to obey the `MeshAutoscaler`s of a cluster.
+fn obey(
+    app: &Arc<App>,
+    config: &KubernetesConfig,
+    client: kube::Client,
+    loops: Loops,
+    stopped: &watch::Receiver<bool>,
+) -> Obeying {
+    let identity = kubernetes::identity();
+    let namespace = config.lease_namespace.as_deref().unwrap_or_else(|| client.default_namespace());
+    let elector = Elector::new(client.clone(), namespace, &config.lease_name, identity.clone());
+    let cluster = Cluster::watch(client.clone(), config, identity, elector.fence());
+    let configured = app.controls.all().into_iter().map(|(key, _)| key).collect();
+    let controller = Controller::new(app, cluster, configured);
+    Obeying {
+        controller: tokio::spawn(controller.run(loops, stopped.clone())),
+        elector: tokio::spawn(elector.run(stopped.clone())),
+    }
+}
+
 /// The clients that the workloads need.
 async fn clients(config: &Config) -> Result<Clients, ServeError> {
-    let needs_cluster = config
-        .workloads
-        .iter()
-        .any(|workload| matches!(workload.actuator, ActuatorConfig::Kubernetes(_)));
+    let of_cluster =
+        |workload: &WorkloadConfig| matches!(workload.actuator, ActuatorConfig::Kubernetes(_));
+    let needs_cluster = config.kubernetes.is_some() || config.workloads.iter().any(of_cluster);
     let kubernetes = if needs_cluster {
         let client = kubernetes::client(config.kubeconfig.as_deref()).await;
         Some(client.map_err(ServeError::Kubernetes)?)

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::config::{ActuatorConfig, TargetConfig};
-use crate::kubernetes::{KubernetesError, Target};
+use crate::kubernetes::{KubernetesError, Managed, Target};
 use crate::telemetry::ReplicaStatus;
 
 /// The longest answer that is read.
@@ -92,6 +92,8 @@ pub enum Source {
     },
     /// An object of Kubernetes and its pods.
     Kubernetes(Target),
+    /// The target of a `MeshAutoscaler`, which is watched.
+    Managed(Managed),
 }
 
 /// What calls go through; made once, shared by all.
@@ -138,7 +140,7 @@ impl Source {
         match self {
             Self::None => Duration::ZERO,
             Self::Webhook { timeout, .. } => *timeout,
-            Self::Kubernetes(_) => Target::timeout(),
+            Self::Kubernetes(_) | Self::Managed(_) => Target::timeout(),
         }
     }
 
@@ -151,6 +153,9 @@ impl Source {
             Self::None => return Ok(None),
             Self::Kubernetes(target) => {
                 return target.status().await.map(Some).map_err(SourceError::Kubernetes);
+            }
+            Self::Managed(managed) => {
+                return managed.status().await.map(Some).map_err(SourceError::Kubernetes);
             }
             Self::Webhook { client, url, timeout } => (client, url, timeout),
         };
@@ -208,6 +213,7 @@ fn parse(body: &[u8]) -> Result<ReplicaStatus, SourceError> {
         current_replicas: count("current_replicas", raw.current_replicas, MAX_REPLICAS)?,
         ready_replicas: count("ready_replicas", raw.ready_replicas, raw.current_replicas)?,
         ready_pods: raw.ready_pods,
+        cluster: None,
     })
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use foresail_wire::{Direction, Frame, LatencyHistogram};
 use serde::{Deserialize, Serialize};
 
-use crate::journal::Observation;
+use crate::journal::{ClusterFacts, Observation};
 use crate::units::{Ratio, Rps, Timestamp, micros};
 use open::{Accumulator, OpenWindow, OpenWindows};
 use proxies::Proxies;
@@ -105,6 +105,9 @@ pub struct ReplicaStatus {
     /// Names of the replicas that serve, where the source tells them.
     #[serde(default)]
     pub ready_pods: Option<Vec<String>>,
+    /// What a cluster says beside, where there is one.
+    #[serde(default)]
+    pub cluster: Option<ClusterFacts>,
 }
 
 /// The part of a workload's telemetry that only the newest frames change.
@@ -301,6 +304,7 @@ impl WorkloadTelemetry {
             coverage: summary.coverage.and_then(|c| Ratio::new(f64::from(c)).ok()),
             current_replicas: replicas.map(|status| status.current_replicas),
             ready_replicas: replicas.map(|status| status.ready_replicas),
+            cluster: replicas.and_then(|status| status.cluster.clone()),
         }
     }
 

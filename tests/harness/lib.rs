@@ -8,8 +8,11 @@
 )]
 
 pub mod aggregator;
+pub mod api_proxy;
 pub mod clock;
+pub mod control_plane;
 pub mod envoy;
+pub mod frames;
 pub mod http;
 pub mod load;
 pub mod paths;
@@ -17,13 +20,18 @@ pub mod ports;
 pub mod process;
 pub mod random;
 pub mod service;
+pub mod shop;
 mod watchdog;
 pub mod workdir;
 
 pub use aggregator::Aggregator;
+pub use api_proxy::{ApiProxy, Fault};
+pub use control_plane::ControlPlane;
 pub use envoy::{Cluster, Endpoints, Envoy, Listener, Node, Route, WasmFilter};
+pub use frames::Frames;
 pub use http::Http;
 pub use load::{Load, Outcome, Results, Shot};
 pub use process::{Process, Program};
 pub use service::{Service, ServiceConfig};
+pub use shop::Shop;
 pub use workdir::WorkDir;

@@ -150,7 +150,8 @@ fn decider(
     let mut autoscaler = Autoscaler::new(&config, begin);
     autoscaler.load_history(history);
     let pods = PODS as u32;
-    let replicas = ReplicaStatus { current_replicas: pods, ready_replicas: pods, ready_pods: None };
+    let replicas =
+        ReplicaStatus { current_replicas: pods, ready_replicas: pods, ..ReplicaStatus::default() };
     let mut decision = None;
     for n in 1..=DECISIONS {
         let at = begin + n * config.decision_interval;

@@ -5,7 +5,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::autoscaling::v1::Scale;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams, Patch, PatchParams};
@@ -50,7 +51,7 @@ impl Target {
         TIMEOUT
     }
 
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         format!("{} {}/{}", self.0.config.kind, self.0.namespace, self.0.config.name)
     }
 
@@ -60,6 +61,9 @@ impl Target {
         let TargetConfig { api_version, kind, .. } = &self.0.config;
         let meta = TypeMeta { api_version: api_version.clone(), kind: kind.clone() };
         let found = self.0.resource.get_or_try_init(|| async {
+            if let Some(resource) = built_in(&self.0.config) {
+                return Ok(resource);
+            }
             let gvk = GroupVersionKind::try_from(&meta).map_err(|_| {
                 KubernetesError::Incomplete { target: self.name(), field: "group and version" }
             })?;
@@ -93,6 +97,7 @@ impl Target {
                 current_replicas: u32::try_from(wanted).unwrap_or(0),
                 ready_replicas: u32::try_from(ready.len()).unwrap_or(u32::MAX),
                 ready_pods: Some(ready),
+                cluster: None,
             })
         })
         .await
@@ -112,12 +117,46 @@ impl Target {
                 PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
             let api = self.api().await?;
             let scale = api.patch_scale(&self.0.config.name, &parameters, &patch).await?;
-            let answered = scale.spec.and_then(|spec| spec.replicas);
-            if answered.and_then(|answered| u32::try_from(answered).ok()) == Some(replicas) {
-                Ok(())
-            } else {
-                Err(KubernetesError::WrongEcho { asked: replicas, answered })
-            }
+            confirmed(&scale, replicas)
+        })
+        .await
+    }
+
+    /// The target's `scale` subresource as it is now.
+    ///
+    /// # Errors
+    /// When the API server does not answer or the kind has none.
+    pub(super) async fn read(&self) -> Result<Scale, KubernetesError> {
+        within(async { Ok(self.api().await?.get_scale(&self.0.config.name).await?) }).await
+    }
+
+    /// Writes the number of replicas unless the target has changed since `version`: by server-side
+    /// apply, or by a merge patch. Gives the new version.
+    ///
+    /// # Errors
+    /// When it is not certain that it was done.
+    pub(super) async fn write(
+        &self,
+        replicas: u32,
+        version: &str,
+        applies: bool,
+    ) -> Result<Option<String>, KubernetesError> {
+        let metadata = json!({"name": self.0.config.name, "resourceVersion": version});
+        let spec = json!({"replicas": replicas});
+        let (patch, parameters) = if applies {
+            let scale = json!({"apiVersion": "autoscaling/v1", "kind": "Scale",
+                "metadata": metadata, "spec": spec});
+            (Patch::Apply(scale), PatchParams::apply(FIELD_MANAGER).force())
+        } else {
+            let field_manager = Some(FIELD_MANAGER.into());
+            let parameters = PatchParams { field_manager, ..PatchParams::default() };
+            (Patch::Merge(json!({"metadata": metadata, "spec": spec})), parameters)
+        };
+        within(async {
+            let api = self.api().await?;
+            let scale = api.patch_scale(&self.0.config.name, &parameters, &patch).await?;
+            confirmed(&scale, replicas)?;
+            Ok(scale.metadata.resource_version)
         })
         .await
     }
@@ -134,6 +173,29 @@ impl Target {
             })
         });
         Ok(same.and_then(|other| other.metadata.name))
+    }
+}
+
+/// Whether the API server says that it wrote what was asked for.
+fn confirmed(scale: &Scale, asked: u32) -> Result<(), KubernetesError> {
+    let answered = scale.spec.as_ref().and_then(|spec| spec.replicas);
+    if answered.and_then(|answered| u32::try_from(answered).ok()) == Some(asked) {
+        Ok(())
+    } else {
+        Err(KubernetesError::WrongEcho { asked, answered })
+    }
+}
+
+/// A kind that every cluster has.
+pub(super) fn built_in(target: &TargetConfig) -> Option<ApiResource> {
+    if target.api_version != "apps/v1" {
+        return None;
+    }
+    match target.kind.as_str() {
+        "Deployment" => Some(ApiResource::erase::<Deployment>(&())),
+        "StatefulSet" => Some(ApiResource::erase::<StatefulSet>(&())),
+        "ReplicaSet" => Some(ApiResource::erase::<ReplicaSet>(&())),
+        _ => None,
     }
 }
 

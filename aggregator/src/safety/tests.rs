@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::{Config, ScaleIn};
+use crate::journal::Pause;
 use crate::units::{Ratio, Rps};
 
 fn config(more: &str) -> WorkloadConfig {
@@ -260,4 +261,40 @@ fn a_burst_lets_nothing_down_until_a_stable_window_has_passed() {
     assert_eq!((calm.desired_replicas, guards(&calm)), (12, vec!["burst"]));
     let after = safety.judge(&config, at(126), &fresh(at(126), 12), &asks(Some(3), None));
     assert_eq!(after.desired_replicas, 3);
+}
+
+#[test]
+fn what_the_cluster_forbids_holds_in_its_direction_and_nothing_overrules_it() {
+    let config = config(UNDAMPED);
+    let facts = |change: fn(&mut ClusterFacts)| {
+        let mut facts = ClusterFacts::default();
+        change(&mut facts);
+        facts
+    };
+    let cases: [(fn(&mut ClusterFacts), &str, u32, u32); 8] = [
+        (|facts| facts.rollout = true, "rollout", 10, 15),
+        (|facts| facts.overdue_pods = 1, "unready", 10, 15),
+        (|facts| facts.unschedulable_pods = 2, "unschedulable", 3, 10),
+        (|facts| facts.removable_pods = Some(4), "blast_radius", 6, 15),
+        (|facts| facts.contested = true, "contested", 10, 10),
+        (|facts| facts.pause = Some(Pause::In), "paused", 10, 15),
+        (|facts| facts.pause = Some(Pause::Out), "paused", 3, 10),
+        (|facts| facts.pause = Some(Pause::All), "paused", 10, 10),
+    ];
+    for (change, guard, down, up) in cases {
+        for (asked, expected) in [(3, down), (15, up), (10, 10)] {
+            let mut safety = seasoned(&config, 60, 10);
+            let cluster = Some(facts(change));
+            let observation = Observation { cluster, ..fresh(at(61), 10) };
+            let verdict = safety.judge(&config, at(61), &observation, &asks(Some(asked), None));
+            assert_eq!(verdict.desired_replicas, expected, "{guard}, {asked} asked for");
+            let bound: Vec<&str> = if asked == expected { vec![] } else { vec![guard] };
+            assert_eq!(guards(&verdict), bound, "{guard}, {asked} asked for");
+        }
+    }
+    let mut safety = seasoned(&config, 60, 1);
+    let cluster = Some(facts(|facts| facts.pause = Some(Pause::All)));
+    let below = Observation { cluster, ..fresh(at(61), 1) };
+    let verdict = safety.judge(&config, at(61), &below, &asks(Some(1), None));
+    assert_eq!((verdict.desired_replicas, guards(&verdict)), (1, vec!["bounds", "paused"]));
 }

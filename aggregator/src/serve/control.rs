@@ -8,14 +8,14 @@ use tokio::sync::{Semaphore, watch};
 
 use super::SETTLED_AFTER;
 use super::loops::Left;
-use crate::actuate::{Actuation, Actuator};
+use crate::actuate::{Actuation, Actuator, Outcome};
 use crate::api::{App, Control, ControlCounters, in_full};
 use crate::autoscaler::{Autoscaler, Snapshot, Step};
 use crate::clock;
 use crate::ingest::{Record, Recorded, Workload};
 use crate::journal::Observation;
 use crate::safety::Approved;
-use crate::sources::{Clients, Source};
+use crate::sources::Source;
 use crate::store::to_bytes;
 use crate::telemetry::ReplicaStatus;
 use crate::units::Timestamp;
@@ -51,15 +51,15 @@ impl ControlLoop {
         control: Arc<Control>,
         workload: Arc<Workload>,
         autoscaler: Autoscaler,
-        clients: &Clients,
+        (source, actuator): (Source, Actuator),
         refits: &Arc<Semaphore>,
     ) -> Self {
         Self {
             app: Arc::clone(app),
             last_good: autoscaler.snapshot(),
             autoscaler: Arc::new(Mutex::new(autoscaler)),
-            source: Source::new(&control.config.actuator, &workload.key.namespace, clients),
-            actuator: Actuator::new(&control.config.actuator, &workload.key.namespace, clients),
+            source,
+            actuator,
             workload,
             control,
             refits: Arc::clone(refits),
@@ -237,7 +237,8 @@ impl ControlLoop {
     /// Writes when something is to change, and now and then when not.
     async fn write(&mut self, now: Timestamp, approved: &Approved, step: &Step) {
         let is_due = self.last_write.is_none_or(|last| now.since(last) >= REFRESH);
-        if approved.desired_replicas() == approved.current_replicas() && !is_due {
+        let changes = approved.desired_replicas() != approved.current_replicas();
+        if !changes && !is_due && !self.actuator.knows() {
             return;
         }
         let config = &self.control.config;
@@ -245,6 +246,9 @@ impl ControlLoop {
         let budget = config.decision_interval;
         let result = self.actuator.write(config.mode, key, approved, &step.decision, budget).await;
         let at = clock::now();
+        if matches!(result, Ok(Outcome::Unchanged)) {
+            return;
+        }
         let (label, error) = match &result {
             Ok(outcome) => {
                 self.last_write = Some(at);

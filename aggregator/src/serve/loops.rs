@@ -9,13 +9,15 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use super::control::ControlLoop;
+use crate::actuate::Actuator;
 use crate::api::{App, Control};
 use crate::autoscaler::{Autoscaler, Snapshot};
 use crate::clock;
 use crate::config::WorkloadConfig;
 use crate::forecast::Load;
 use crate::ingest::{Restored, Workload};
-use crate::sources::Clients;
+use crate::kubernetes::Managed;
+use crate::sources::{Clients, Source};
 use crate::store::from_bytes;
 use crate::units::{Rps, Timestamp, WorkloadKey};
 
@@ -52,6 +54,25 @@ impl Loops {
     /// Begins to decide for a workload, or goes on with other settings. `samples` is recorded load
     /// for a workload of which none is known.
     pub(super) async fn start(&mut self, config: WorkloadConfig, samples: &[(Timestamp, Rps)]) {
+        let (namespace, clients) = (&config.key.namespace, &self.clients);
+        let source = Source::new(&config.actuator, namespace, clients);
+        let actuator = Actuator::new(&config.actuator, namespace, clients);
+        self.start_with(config, samples, source, actuator).await;
+    }
+
+    /// The same for the target of a `MeshAutoscaler`.
+    pub(super) async fn start_managed(&mut self, config: WorkloadConfig, managed: Managed) {
+        let (source, actuator) = (Source::Managed(managed.clone()), Actuator::Managed(managed));
+        self.start_with(config, &[], source, actuator).await;
+    }
+
+    async fn start_with(
+        &mut self,
+        config: WorkloadConfig,
+        samples: &[(Timestamp, Rps)],
+        source: Source,
+        actuator: Actuator,
+    ) {
         let key = config.key.clone();
         let Some(workload) = self.app.ingest.workload(key.clone()).await else { return };
         let before = self.stop(&key).await;
@@ -73,8 +94,14 @@ impl Loops {
         let decision = self.restored.decisions.remove(&workload.id);
         let control = Arc::new(Control::new(config, decision));
         self.app.controls.insert(Arc::clone(&control));
-        let made =
-            ControlLoop::new(&self.app, control, workload, autoscaler, &self.clients, &self.refits);
+        let made = ControlLoop::new(
+            &self.app,
+            control,
+            workload,
+            autoscaler,
+            (source, actuator),
+            &self.refits,
+        );
         let (stop, stopped) = watch::channel(false);
         let ended = tokio::spawn(made.run(stopped));
         self.running.insert(key, Running { stop, ended });

@@ -38,7 +38,7 @@ fn at(second: u64) -> Timestamp {
 }
 
 fn replicas(ready: u32) -> ReplicaStatus {
-    ReplicaStatus { current_replicas: ready, ready_replicas: ready, ready_pods: None }
+    ReplicaStatus { current_replicas: ready, ready_replicas: ready, ..ReplicaStatus::default() }
 }
 
 #[test]

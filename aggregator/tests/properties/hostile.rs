@@ -56,6 +56,7 @@ prop_compose! {
             concurrency,
             current_replicas: replicas.0,
             ready_replicas: replicas.1,
+            cluster: None,
         }
     }
 }

@@ -57,6 +57,7 @@ pub(crate) fn observed(now: Timestamp, rps: f64, replicas: u32) -> Observation {
         coverage: Some(Ratio::ONE),
         current_replicas: Some(replicas),
         ready_replicas: Some(replicas),
+        cluster: None,
     }
 }
 

@@ -14,7 +14,8 @@ pub(super) struct Counts(u128);
 impl Counts {
     /// One row and whether it is above each forecast.
     pub(super) fn row<const Q: usize>(above: [bool; Q]) -> Self {
-        let lanes = above.iter().zip(1_u32..).map(|(above, lane)| u128::from(*above) << (BITS * lane));
+        let lanes =
+            above.iter().zip(1_u32..).map(|(above, lane)| u128::from(*above) << (BITS * lane));
         Self(lanes.fold(1, |counts, lane| counts | lane))
     }
 

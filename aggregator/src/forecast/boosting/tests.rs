@@ -59,7 +59,8 @@ fn a_stated_quantile_is_not_exceeded_as_often_as_it_says() {
 fn the_same_seed_grows_the_same_forest() {
     let (columns, targets) = data(2_000, 5);
     let (_, rows) = BinnedRows::bin(&columns, MAX_BINS).unwrap();
-    let grow = |seed| QuantileForest::fit(&rows, &targets, [0.9], &BoostParams { seed, ..params() });
+    let grow =
+        |seed| QuantileForest::fit(&rows, &targets, [0.9], &BoostParams { seed, ..params() });
     assert_eq!(grow(3), grow(3));
     assert_ne!(grow(3), grow(4));
 }

@@ -27,7 +27,7 @@ pub struct FittedBoosted {
     ridge: FittedRidge,
     horizon: usize,
     binner: Binner,
-    forests: Vec<QuantileForest>,
+    forest: QuantileForest<{ LEARNED.len() }>,
 }
 
 impl Fit for Boosted {
@@ -59,11 +59,8 @@ impl Fit for Boosted {
         }
         let params = BoostParams::default();
         let (binner, binned) = BinnedRows::bin(&columns, params.bins)?;
-        let forests: Result<Vec<_>, _> = LEARNED
-            .iter()
-            .map(|level| QuantileForest::fit(&binned, &targets, *level, &params))
-            .collect();
-        Ok(FittedBoosted { ridge, horizon, binner, forests: forests? })
+        let forest = QuantileForest::fit(&binned, &targets, LEARNED, &params)?;
+        Ok(FittedBoosted { ridge, horizon, binner, forest })
     }
 }
 
@@ -95,10 +92,7 @@ impl Predict for FittedBoosted {
             let (farther, _) = self.ridge.at(last, ahead, &mut Vec::new());
             let narrow_row: Vec<f32> = row.iter().copied().map(narrow).collect();
             self.binner.row(&narrow_row, &mut bins);
-            let mut learned = [0.0; LEARNED.len()];
-            for (value, forest) in learned.iter_mut().zip(&self.forests) {
-                *value = f64::from(forest.predict(&bins)) * rows.unit();
-            }
+            let learned = self.forest.predict(&bins).map(|value| f64::from(value) * rows.unit());
             let beyond = (ahead as f64 / self.horizon as f64).max(1.0).sqrt();
             let mean = if ahead > self.horizon { farther } else { mean };
             shaped(mean, learned, beyond)

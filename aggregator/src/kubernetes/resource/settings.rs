@@ -1,0 +1,283 @@
+//! From a spec to the settings of a control loop: by way of the configuration file's own reader, so
+//! that both have one set of rules.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use thiserror::Error;
+
+use super::{Actuation, Behavior, Capacity, MeshAutoscalerSpec, Mode, PolicyType, Profile};
+use super::{ScaleIn, ScalingRules, SelectPolicy};
+use crate::config::{Config, WorkloadConfig};
+use crate::units::WorkloadKey;
+
+/// A spec that cannot be honoured, although the schema let it pass.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct InvalidSpec(String);
+
+impl InvalidSpec {
+    /// Another resource, or the configuration file, decides for the same workload.
+    pub fn taken(key: &WorkloadKey) -> Self {
+        Self(format!(
+            "{key} is decided for already, by an older MeshAutoscaler or the configuration"
+        ))
+    }
+}
+
+/// Settings of the control loop of a resource. `learned_startup` stands in for a start-up time
+/// that is not set.
+///
+/// # Errors
+/// [`InvalidSpec`] with every problem, in the resource's own names.
+pub fn settings(
+    namespace: &str,
+    spec: &MeshAutoscalerSpec,
+    learned_startup: Option<Duration>,
+) -> Result<WorkloadConfig, InvalidSpec> {
+    let mut value = Map::new();
+    let mut set = |key: &str, to: Option<Value>| {
+        to.map(|to| value.insert(key.to_owned(), to));
+    };
+    let target = &spec.scale_target_ref;
+    set("namespace", Some(json!(namespace)));
+    set("name", Some(json!(target.name)));
+    let acts = spec.mode == Mode::Active && spec.actuation != Actuation::None;
+    set("mode", Some(json!(if acts { "active" } else { "shadow" })));
+    set("min_replicas", Some(json!(spec.min_replicas)));
+    set("max_replicas", Some(json!(spec.max_replicas)));
+    let latency = &spec.objectives.latency;
+    set(
+        "objective",
+        Some(json!({
+            "quantile": latency.quantile,
+            "latency": latency.threshold,
+            "budget": spec.objectives.budget,
+        })),
+    );
+    set("target_rps_per_replica", Some(json!(spec.target_rps_per_replica)));
+    set("capacity", spec.capacity.map(capacity));
+    let learned = learned_startup.map(|time| format!("{}s", time.as_secs().min(3_600)));
+    set("startup_time", spec.startup_time.clone().or(learned).map(Value::from));
+    set("decision_interval", spec.decision_interval.clone().map(Value::from));
+    set("tolerance", spec.tolerance.map(Value::from));
+    set("scale_in", Some(scale_in(spec.model.scale_in)));
+    set("profile", spec.model.profile.map(profile));
+    set("forecast", Some(json!({"step": spec.model.step, "season": spec.model.season})));
+    set(
+        "staleness",
+        Some(json!({
+            "hold_after": spec.fallback.hold_after,
+            "fallback_after": spec.fallback.after,
+            "fallback_replicas": spec.fallback.replicas,
+        })),
+    );
+    set("behavior", Some(behavior(&spec.behavior)));
+    set(
+        "actuator",
+        Some(json!({"kubernetes": {
+            "api_version": target.api_version, "kind": target.kind, "name": target.name,
+        }})),
+    );
+    Config::workload("spec", &Value::Object(value)).map_err(|problems| {
+        let lines: Vec<_> = problems
+            .0
+            .iter()
+            .map(|problem| {
+                let key = field(&problem.key);
+                format!("{key}: {} is not valid; use {}", problem.value, problem.valid)
+            })
+            .collect();
+        InvalidSpec(lines.join("; "))
+    })
+}
+
+/// The resource's name of a setting.
+fn field(key: &str) -> String {
+    let renamed = [
+        ("spec.objective.latency", "spec.objectives.latency.threshold"),
+        ("spec.objective.quantile", "spec.objectives.latency.quantile"),
+        ("spec.objective.budget", "spec.objectives.budget"),
+        ("spec.staleness.fallback_after", "spec.fallback.after"),
+        ("spec.staleness.hold_after", "spec.fallback.holdAfter"),
+        ("spec.forecast.", "spec.model."),
+    ];
+    let mut key = key.to_owned();
+    for (ours, theirs) in renamed {
+        key = key.replace(ours, theirs);
+    }
+    let mut camel = String::with_capacity(key.len());
+    let mut up = false;
+    for letter in key.chars() {
+        match letter {
+            '_' => up = true,
+            _ if up => {
+                camel.extend(letter.to_uppercase());
+                up = false;
+            }
+            _ => camel.push(letter),
+        }
+    }
+    camel
+}
+
+fn capacity(capacity: Capacity) -> Value {
+    match capacity {
+        Capacity::Fixed => "fixed".into(),
+        Capacity::Learned => "learned".into(),
+    }
+}
+
+fn scale_in(scale_in: ScaleIn) -> Value {
+    match scale_in {
+        ScaleIn::Observed => "observed".into(),
+        ScaleIn::Forecast => "forecast".into(),
+    }
+}
+
+fn profile(profile: Profile) -> Value {
+    match profile {
+        Profile::Responsive => "responsive".into(),
+        Profile::Stable => "stable".into(),
+        Profile::Calm => "calm".into(),
+    }
+}
+
+fn behavior(behavior: &Behavior) -> Value {
+    let rules = |rules: &Option<ScalingRules>| rules.as_ref().map(rules_of);
+    json!({"scale_up": rules(&behavior.scale_up), "scale_down": rules(&behavior.scale_down)})
+}
+
+fn rules_of(rules: &ScalingRules) -> Value {
+    let seconds = |seconds: i32| format!("{seconds}s");
+    let select = rules.select_policy.map(|select| match select {
+        SelectPolicy::Max => "max",
+        SelectPolicy::Min => "min",
+        SelectPolicy::Disabled => "disabled",
+    });
+    let policies = rules.policies.as_ref().map(|policies| {
+        let policy = |policy: &super::ScalingPolicy| {
+            let kind = match policy.kind {
+                PolicyType::Pods => "pods",
+                PolicyType::Percent => "percent",
+            };
+            json!({"type": kind, "value": policy.value, "period": seconds(policy.period_seconds)})
+        };
+        policies.iter().map(policy).collect::<Vec<_>>()
+    });
+    json!({
+        "stabilization_window": rules.stabilization_window_seconds.map(seconds),
+        "select_policy": select,
+        "policies": policies,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, ActuatorConfig, TargetConfig};
+
+    fn spec(more: Value) -> MeshAutoscalerSpec {
+        let mut spec = json!({
+            "scaleTargetRef": {"name": "web"},
+            "maxReplicas": 20,
+            "objectives": {"latency": {"threshold": "250ms"}},
+            "targetRpsPerReplica": 10.0,
+        });
+        if let (Some(spec), Value::Object(more)) = (spec.as_object_mut(), more) {
+            spec.extend(more);
+        }
+        serde_json::from_value(spec).unwrap()
+    }
+
+    #[test]
+    fn the_shortest_spec_has_the_defaults_of_the_configuration_file() {
+        let config = settings("shop", &spec(json!({})), None).unwrap();
+        let text = "
+workloads:
+  - namespace: shop
+    name: web
+    max_replicas: 20
+    objective: { latency: 250ms }
+    target_rps_per_replica: 10
+    actuator: kubernetes
+";
+        assert_eq!(config, Config::from_yaml(text).unwrap().workloads.remove(0));
+        assert_eq!(config.mode, config::Mode::Shadow);
+    }
+
+    #[test]
+    fn every_setting_arrives() {
+        let spec = spec(json!({
+            "scaleTargetRef": {"apiVersion": "a/v1", "kind": "Rollout", "name": "web"},
+            "minReplicas": 3,
+            "mode": "Active",
+            "objectives": {"latency": {"threshold": "1s", "quantile": 0.9}, "budget": 0.02},
+            "capacity": "Learned",
+            "startupTime": "20s",
+            "decisionInterval": "5s",
+            "tolerance": 0.2,
+            "model": {"scaleIn": "Forecast", "profile": "Calm", "step": "10s", "season": "12h"},
+            "fallback": {"holdAfter": "30s", "after": "90s", "replicas": 7},
+            "behavior": {"scaleDown": {
+                "stabilizationWindowSeconds": 30,
+                "selectPolicy": "Min",
+                "policies": [{"type": "Pods", "value": 2, "periodSeconds": 60}],
+            }},
+        }));
+        let text = "
+workloads:
+  - namespace: shop
+    name: web
+    mode: active
+    min_replicas: 3
+    max_replicas: 20
+    objective: { latency: 1s, quantile: 0.9, budget: 0.02 }
+    target_rps_per_replica: 10
+    capacity: learned
+    startup_time: 20s
+    decision_interval: 5s
+    tolerance: 0.2
+    scale_in: forecast
+    profile: calm
+    forecast: { step: 10s, season: 12h }
+    staleness: { hold_after: 30s, fallback_after: 90s, fallback_replicas: 7 }
+    behavior:
+      scale_down:
+        stabilization_window: 30s
+        select_policy: min
+        policies: [{ type: pods, value: 2, period: 60s }]
+    actuator: { kubernetes: { api_version: a/v1, kind: Rollout } }
+";
+        let learned = Some(Duration::from_secs(44));
+        let config = settings("shop", &spec, learned).unwrap();
+        assert_eq!(config, Config::from_yaml(text).unwrap().workloads.remove(0));
+        let kind = "Rollout".to_owned();
+        let (api_version, name) = ("a/v1".to_owned(), "web".to_owned());
+        let target = TargetConfig { api_version, kind, name };
+        assert_eq!(config.actuator, ActuatorConfig::Kubernetes(target));
+    }
+
+    #[test]
+    fn a_learned_start_up_time_stands_in_for_none() {
+        let config = settings("shop", &spec(json!({})), Some(Duration::from_secs(44))).unwrap();
+        assert_eq!(config.startup_time, Duration::from_secs(44));
+    }
+
+    #[test]
+    fn problems_are_told_in_the_names_of_the_resource() {
+        let spec = spec(json!({
+            "minReplicas": 30,
+            "objectives": {"latency": {"threshold": "5m"}},
+            "decisionInterval": "1h",
+        }));
+        let problem = settings("shop", &spec, None).unwrap_err().to_string();
+        for part in [
+            "spec.objectives.latency.threshold: \"5m\" is not valid; use a duration from 1ms to 1m",
+            "spec.decisionInterval: \"1h\" is not valid",
+            "spec.minReplicas: 30 is not valid; use at most max_replicas (20)",
+        ] {
+            assert!(problem.contains(part), "{problem}");
+        }
+    }
+}

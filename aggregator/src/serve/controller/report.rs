@@ -1,0 +1,326 @@
+//! What a resource's status says: conditions with reasons, figures, the last decision.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff;
+
+use crate::api::{Control, ControlStatus};
+use crate::ingest::Workload;
+use crate::journal::{Decision, Pause};
+use crate::kubernetes::resource::{
+    Actuation, Decided, DecidedGuard, ForecastAt, InvalidSpec, LastScale, MeshAutoscaler,
+    MeshAutoscalerStatus, Mode, ProposedBy, condition,
+};
+use crate::kubernetes::{Managed, Refusal, Seen};
+use crate::safety::{MAX_DATA_AGE, MIN_COVERAGE};
+use crate::units::{Timestamp, micros};
+
+/// Whether the objectives are met is looked at over so much of the newest telemetry.
+const LOOK_BACK: Duration = Duration::from_secs(30);
+/// A figure that changed by less is the same.
+const SAME_WITHIN: f64 = 0.1;
+
+/// Everything that a status is made from.
+pub(super) struct Subject<'a> {
+    pub(super) resource: &'a MeshAutoscaler,
+    /// Why there is no control loop.
+    pub(super) invalid: Option<&'a InvalidSpec>,
+    pub(super) managed: Option<&'a Managed>,
+    pub(super) control: Option<&'a Control>,
+    pub(super) workload: Option<&'a Workload>,
+    pub(super) pause: Option<Pause>,
+}
+
+/// A condition without its times.
+struct Says {
+    kind: &'static str,
+    status: &'static str,
+    reason: String,
+    message: String,
+}
+
+fn says(kind: &'static str, holds: bool, reason: &str, message: impl Into<String>) -> Says {
+    let status = if holds { "True" } else { "False" };
+    Says { kind, status, reason: reason.to_owned(), message: message.into() }
+}
+
+fn unknown(kind: &'static str, reason: &str) -> Says {
+    Says { kind, status: "Unknown", reason: reason.to_owned(), message: String::new() }
+}
+
+impl Subject<'_> {
+    /// The status at `now`.
+    pub(super) fn status(&self, now: Timestamp) -> MeshAutoscalerStatus {
+        let control = self.control.map(Control::status).unwrap_or_default();
+        let decision = control.decision.as_ref();
+        let seen = self.managed.and_then(Managed::seen);
+        let conditions = self.conditions(now, &control, seen);
+        MeshAutoscalerStatus {
+            observed_generation: self.resource.metadata.generation,
+            conditions: self.dated(conditions, now),
+            current_replicas: seen.map(|seen| signed(seen.replicas)),
+            ready_replicas: seen.map(|seen| signed(seen.ready)),
+            desired_replicas: decision.map(|decision| signed(decision.desired_replicas)),
+            forecast: decision.and_then(forecast),
+            objective_met: self.objective_met(now, decision),
+            capacity_per_pod: self
+                .control
+                .map(|it| rounded(it.config.target_rps_per_replica.get())),
+            learned_startup_seconds: seen
+                .and_then(|seen| seen.startup)
+                .and_then(|startup| i64::try_from(startup.as_secs()).ok()),
+            last_scale: self.last_scale(),
+            last_decision: decision.and_then(decided),
+        }
+    }
+
+    fn last_scale(&self) -> Option<LastScale> {
+        let Some(last) = self.managed.and_then(Managed::last_written) else {
+            // One of an earlier leader.
+            return self.resource.status.as_ref()?.last_scale.clone();
+        };
+        Some(LastScale {
+            time: time(last.at)?,
+            from: signed(last.from),
+            to: signed(last.to),
+            reason: last.reason,
+        })
+    }
+
+    fn objective_met(&self, now: Timestamp, decision: Option<&Decision>) -> Option<bool> {
+        let objective = &self.control?.config.objective;
+        let reached = self
+            .workload?
+            .with(|telemetry| telemetry.recent_latency(now - LOOK_BACK))
+            .quantile(objective.quantile.get())?;
+        let failed = decision.and_then(|decision| decision.observation.error_ratio);
+        let succeeds = match (self.resource.spec.objectives.success_ratio, failed) {
+            (Some(ratio), Some(failed)) => 1.0 - failed.get() >= ratio,
+            _ => true,
+        };
+        Some(succeeds && reached <= micros(objective.latency))
+    }
+
+    fn conditions(&self, now: Timestamp, control: &ControlStatus, seen: Option<Seen>) -> Vec<Says> {
+        let decision = control.decision.as_ref();
+        let refusal = self.managed.and_then(Managed::refusal);
+        let contested = self.managed.is_some_and(Managed::is_contested);
+        vec![
+            telemetry_ready(now, decision),
+            model_ready(decision),
+            self.able_to_scale(refusal.as_ref()),
+            self.scaling_active(seen, contested),
+            limited(decision),
+            stale(decision),
+            conflict(refusal.as_ref(), contested),
+        ]
+    }
+
+    fn able_to_scale(&self, refusal: Option<&Refusal>) -> Says {
+        let kind = condition::ABLE_TO_SCALE;
+        if let Some(invalid) = self.invalid {
+            return says(kind, false, "InvalidSpec", invalid.to_string());
+        }
+        match refusal {
+            Some(refusal) => says(kind, false, refusal.reason, refusal.message.clone()),
+            None => says(kind, true, "ReadyToScale", "the target can be read and written"),
+        }
+    }
+
+    fn scaling_active(&self, seen: Option<Seen>, contested: bool) -> Says {
+        let kind = condition::SCALING_ACTIVE;
+        let spec = &self.resource.spec;
+        let (reason, message) = match (spec.mode, spec.actuation) {
+            _ if self.invalid.is_some() => ("InvalidSpec", "the spec cannot be honoured"),
+            (Mode::Shadow, _) => ("Shadow", "decisions are recorded and not carried out"),
+            (Mode::Paused, _) => ("Paused", "decisions are recorded and not carried out"),
+            (_, Actuation::None) => ("NotActing", "actuation is None"),
+            _ if self.pause == Some(Pause::All) => ("PausedForAll", "all targets are paused"),
+            _ if contested => ("Contested", "somebody else writes the replicas too"),
+            _ if seen.is_some_and(|seen| seen.replicas == 0) => {
+                ("SwitchedOff", "somebody has scaled the target to 0")
+            }
+            _ => return says(kind, true, "Scaling", "decisions are carried out"),
+        };
+        says(kind, false, reason, message)
+    }
+
+    /// With times: that of the change before, where the status is the same.
+    fn dated(&self, conditions: Vec<Says>, now: Timestamp) -> Vec<Condition> {
+        let there = self.resource.status.as_ref().map(|status| status.conditions.as_slice());
+        let now = time(now).unwrap_or(Time(jiff::Timestamp::UNIX_EPOCH));
+        let dated = |says: Says| {
+            let before = there.unwrap_or_default().iter().find(|old| old.type_ == says.kind);
+            let since = before.filter(|old| old.status == says.status);
+            Condition {
+                last_transition_time: since
+                    .map_or_else(|| now.clone(), |old| old.last_transition_time.clone()),
+                message: says.message,
+                observed_generation: self.resource.metadata.generation,
+                reason: says.reason,
+                status: says.status.to_owned(),
+                type_: says.kind.to_owned(),
+            }
+        };
+        conditions.into_iter().map(dated).collect()
+    }
+}
+
+fn telemetry_ready(now: Timestamp, decision: Option<&Decision>) -> Says {
+    let kind = condition::TELEMETRY_READY;
+    let Some(decision) = decision else { return unknown(kind, "NoDecisionYet") };
+    let Some(newest) = decision.observation.newest else {
+        return says(kind, false, "NoTelemetry", "no frame of this workload was ever received");
+    };
+    if now.since(newest) > MAX_DATA_AGE + Duration::from_secs(15) {
+        return says(kind, false, "Old", format!("the newest telemetry is of {}", spoken(newest)));
+    }
+    match decision.observation.coverage {
+        Some(coverage) if coverage.get() >= MIN_COVERAGE => {
+            says(kind, true, "Fresh", "enough pods report")
+        }
+        _ => says(kind, false, "LowCoverage", "too few of the Ready pods report"),
+    }
+}
+
+fn model_ready(decision: Option<&Decision>) -> Says {
+    let kind = condition::MODEL_READY;
+    let fault = decision.and_then(|it| it.guards.iter().find(|guard| guard.guard == "model_fault"));
+    match (decision.and_then(|it| it.forecast.as_ref()), fault) {
+        (_, Some(fault)) => says(kind, false, "ModelFault", fault.reason.clone()),
+        (Some(forecast), None) => says(kind, true, "Forecasting", forecast.model.clone()),
+        (None, None) => says(kind, false, "Learning", "decisions follow observed demand"),
+    }
+}
+
+fn limited(decision: Option<&Decision>) -> Says {
+    let kind = condition::LIMITED;
+    let Some(decision) = decision else { return unknown(kind, "NoDecisionYet") };
+    let bound = decision.guards.iter().rev().find(|it| it.from_replicas != it.to_replicas);
+    match bound {
+        Some(guard) => says(kind, true, &camel(&guard.guard), guard.reason.clone()),
+        None => says(kind, false, "NotLimited", "the answer stands as proposed"),
+    }
+}
+
+fn stale(decision: Option<&Decision>) -> Says {
+    let kind = condition::STALE;
+    let Some(decision) = decision else { return unknown(kind, "NoDecisionYet") };
+    match decision.guards.iter().find(|guard| guard.guard.starts_with("stale_")) {
+        Some(guard) => says(kind, true, "TelemetryStale", guard.reason.clone()),
+        None => says(kind, false, "Fresh", "telemetry is fresh enough to decide on"),
+    }
+}
+
+fn conflict(refusal: Option<&Refusal>, contested: bool) -> Says {
+    let kind = condition::CONFLICT;
+    match refusal.filter(|refusal| refusal.reason == "Conflict") {
+        Some(refusal) => says(kind, true, "AnotherAutoscaler", refusal.message.clone()),
+        None if contested => says(
+            kind,
+            true,
+            "Contested",
+            "somebody else set the replicas three times in ten minutes; edit this resource to go on",
+        ),
+        None => says(kind, false, "NoConflict", "nobody else scales the target"),
+    }
+}
+
+fn forecast(decision: &Decision) -> Option<ForecastAt> {
+    let used = decision.forecast.as_ref()?;
+    Some(ForecastAt {
+        rps: rounded(used.point.get()),
+        upper: rounded(used.upper.get()),
+        horizon_seconds: i64::try_from(used.horizon.as_secs()).ok()?,
+        model: used.model.clone(),
+    })
+}
+
+fn decided(decision: &Decision) -> Option<Decided> {
+    Some(Decided {
+        time: time(decision.at)?,
+        reason: decision.reason.clone(),
+        proposals: decision
+            .signals
+            .iter()
+            .map(|signal| ProposedBy {
+                signal: signal.name.clone(),
+                replicas: signed(signal.desired_replicas),
+                reason: signal.reason.clone(),
+            })
+            .collect(),
+        guards: decision
+            .guards
+            .iter()
+            .map(|guard| DecidedGuard {
+                guard: guard.guard.clone(),
+                from: signed(guard.from_replicas),
+                to: signed(guard.to_replicas),
+                reason: guard.reason.clone(),
+            })
+            .collect(),
+        without_forecast: signed(decision.without_forecast),
+    })
+}
+
+/// Whether two statuses differ in something that people or programs wait for.
+pub(super) fn differs_in_kind(a: &MeshAutoscalerStatus, b: &MeshAutoscalerStatus) -> bool {
+    let conditions = |status: &MeshAutoscalerStatus| {
+        let brief = |it: &Condition| (it.type_.clone(), it.status.clone(), it.reason.clone());
+        status.conditions.iter().map(brief).collect::<Vec<_>>()
+    };
+    let last = |status: &MeshAutoscalerStatus| {
+        status.last_scale.as_ref().map(|last| (last.time.clone(), last.from, last.to))
+    };
+    a.observed_generation != b.observed_generation
+        || a.current_replicas != b.current_replicas
+        || a.ready_replicas != b.ready_replicas
+        || a.desired_replicas != b.desired_replicas
+        || conditions(a) != conditions(b)
+        || last(a) != last(b)
+}
+
+/// Whether two statuses differ in figures by more than a little.
+pub(super) fn differs_in_figures(a: &MeshAutoscalerStatus, b: &MeshAutoscalerStatus) -> bool {
+    let rps = |status: &MeshAutoscalerStatus| status.forecast.as_ref().map(|it| it.rps);
+    let differ = |a: Option<f64>, b: Option<f64>| match (a, b) {
+        (Some(a), Some(b)) => (a - b).abs() > SAME_WITHIN * a.abs().max(b.abs()).max(1.0),
+        (a, b) => a.is_some() != b.is_some(),
+    };
+    let startup = |status: &MeshAutoscalerStatus| status.learned_startup_seconds;
+    a.objective_met != b.objective_met
+        || differ(rps(a), rps(b))
+        || differ(a.capacity_per_pod, b.capacity_per_pod)
+        || differ(startup(a).map(|s| s as f64), startup(b).map(|s| s as f64))
+        || a.last_decision.is_some() != b.last_decision.is_some()
+}
+
+fn signed(count: u32) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+/// To a hundredth: nobody reads more, and it compares better.
+fn rounded(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
+fn time(at: Timestamp) -> Option<Time> {
+    let seconds = i64::try_from(at.as_micros() / 1_000_000).ok()?;
+    jiff::Timestamp::from_second(seconds).ok().map(Time)
+}
+
+fn spoken(at: Timestamp) -> String {
+    time(at).map_or_else(String::new, |time| time.0.to_string())
+}
+
+/// `rate_limit` as `RateLimit`.
+fn camel(name: &str) -> String {
+    let word = |word: &str| {
+        let mut letters = word.chars();
+        letters
+            .next()
+            .map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    };
+    name.split('_').map(word).collect()
+}
