@@ -39,7 +39,7 @@ const RENDER: &str = "helm template foresail istio/chart --namespace foresail";
 const APPLY: &str = "kubectl apply --server-side --force-conflicts --validate=strict -f -";
 
 /// Istio's definitions and those of ServiceMonitor.
-const DEFINITIONS: &str = "kubectl apply --server-side -f .tools/crds -f istio/base/crd.yaml >&2 &&
+const DEFINITIONS: &str = "kubectl apply --server-side -f .tools/crds/ -f istio/base/crd.yaml >&2 &&
      kubectl wait --for=condition=Established crd --all --timeout=60s";
 
 fn write_values(work: &WorkDir) -> [String; 2] {

@@ -22,9 +22,6 @@ listen: 0.0.0.0:9900
 state: /var/lib/foresail/foresail.redb
 kubernetes:
   watch: true
-{{- if and .Values.mesh.enabled .Values.mesh.requireIdentity }}
-require_identity: xfcc
-{{- end }}
 {{- end }}
 
 {{- define "foresail.config" -}}
