@@ -39,7 +39,8 @@ const RENDER: &str = "helm template foresail istio/chart --namespace foresail";
 const APPLY: &str = "kubectl apply --server-side --force-conflicts --validate=strict -f -";
 
 /// Istio's definitions and those of ServiceMonitor.
-const DEFINITIONS: &str = "kubectl apply --server-side -f .tools/crds/ -f istio/base/crd.yaml >&2 &&
+const DEFINITIONS: &str =
+    "kubectl apply --server-side -f .tools/crds/ -f istio/base/crd.yaml >&2 &&
      kubectl wait --for=condition=Established crd --all --timeout=60s";
 
 fn write_values(work: &WorkDir) -> [String; 2] {
@@ -143,6 +144,13 @@ fn the_committed_base_is_what_the_chart_renders() {
 }
 
 #[test]
+fn the_committed_definition_is_what_foresail_prints() {
+    let committed = std::fs::read_to_string(paths::root().join("istio/base/crd.yaml")).unwrap();
+    let printed = offline(&format!("{} crd", paths::foresail().unwrap().display()));
+    assert!(committed == printed, "istio/base/crd.yaml is old; run `make crd`");
+}
+
+#[test]
 fn the_chart_refuses_values_that_it_does_not_know() {
     for value in ["replica=3", "replicas=0", "rights.scale=everything", "image.digest=sha256:12"] {
         let output = Shell::new("/dev/null".as_ref()).output(&format!("{RENDER} --set {value}"));
@@ -189,8 +197,7 @@ async fn the_dashboard_shows_metrics_that_exist() {
         "namespace": "shop", "name": "web", "max_replicas": 3, "target_rps_per_replica": 30,
         "objective": {"latency": "250ms"}, "actuator": "none",
     });
-    let mut aggregator =
-        Aggregator::start(&work, json!({"workloads": [workload]})).await.unwrap();
+    let mut aggregator = Aggregator::start(&work, json!({"workloads": [workload]})).await.unwrap();
     let text = aggregator.text("/metrics").await.unwrap();
     let mut known = BTreeSet::new();
     for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
