@@ -16,7 +16,7 @@ QUICK := --profile quick
 FUZZ_SECONDS ?= 60
 FUZZ_TARGET ?=
 
-.PHONY: help setup demo kube crd manifests test test-unit test-e2e e2e-kube check fmt lint doc deny wasm build bench fuzz clean
+.PHONY: help setup demo kube crd manifests image test test-unit test-e2e e2e-kube check fmt lint doc deny wasm build bench fuzz clean
 
 help: ## Show this list
 	@echo 'Usage: make TARGET'
@@ -75,6 +75,9 @@ deny:
 wasm: ## Build the filter: target/wasm/foresail_filter.wasm
 	@$(SETUP) wasm binaryen
 	tools/build-filter.sh
+
+image: wasm ## Pack the filter as an OCI image layout, target/image/filter, and print its digest
+	tools/image.py target/wasm/foresail_filter.wasm target/image/filter
 
 build: ## Build the aggregator: target/release/foresail
 	$(CARGO) build --release -p foresail-aggregator

@@ -151,6 +151,30 @@ fn the_committed_definition_is_what_foresail_prints() {
 }
 
 #[test]
+fn an_image_of_the_filter_holds_the_module_and_the_same_module_has_the_same_digest() {
+    let work = WorkDir::new("image").unwrap();
+    let at = work.path().display().to_string();
+    let module = work.write("some.wasm", "\0asm and the rest").unwrap();
+    let pack = format!("tools/image.py {} {at}", module.display());
+    let digest = offline(&format!("{pack}/one"));
+    assert_eq!(digest, offline(&format!("{pack}/two")));
+
+    let blob = |digest: &str| {
+        let name = digest.trim().strip_prefix("sha256:").unwrap();
+        let path = format!("{at}/one/blobs/sha256/{name}");
+        let sum = offline(&format!("sha256sum {path}"));
+        assert!(sum.starts_with(name), "{sum} is not {name}");
+        path
+    };
+    let manifest = std::fs::read_to_string(blob(&digest)).unwrap();
+    let manifest: Value = serde_json::from_str(&manifest).unwrap();
+    assert_eq!(manifest.pointer("/annotations/module.wasm.image~1variant"), Some(&json!("compat")));
+    assert_eq!(manifest.pointer("/layers/1"), None);
+    let layer = manifest.pointer("/layers/0/digest").and_then(Value::as_str).unwrap();
+    assert_eq!(offline(&format!("tar -xzOf {} plugin.wasm", blob(layer))), "\0asm and the rest");
+}
+
+#[test]
 fn the_chart_refuses_values_that_it_does_not_know() {
     for value in ["replica=3", "replicas=0", "rights.scale=everything", "image.digest=sha256:12"] {
         let output = Shell::new("/dev/null".as_ref()).output(&format!("{RENDER} --set {value}"));
