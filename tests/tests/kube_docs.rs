@@ -10,7 +10,7 @@ use foresail_tests::{WorkDir, paths};
 /// The commands of a section of the page, one a line.
 fn commands(section: &str) -> Vec<String> {
     let page = std::fs::read_to_string(paths::root().join("docs/istio.md")).unwrap();
-    let rest = page.split_once(&format!("## {section}\n")).expect(section).1;
+    let rest = page.split_once(&format!("## {section}\n")).unwrap().1;
     let text = rest.split("\n## ").next().unwrap();
     let blocks = text.split("```console\n").skip(1);
     let lines = blocks.flat_map(|block| block.split("```").next().unwrap().lines());

@@ -38,7 +38,7 @@ monitoring: { serviceMonitor: true }
 const RENDER: &str = "helm template foresail istio/chart --namespace foresail";
 const APPLY: &str = "kubectl apply --server-side --force-conflicts --validate=strict -f -";
 
-/// Istio's definitions and those of ServiceMonitor.
+/// Istio's definitions and those of `ServiceMonitor`.
 const DEFINITIONS: &str =
     "kubectl apply --server-side -f .tools/crds/ -f istio/base/crd.yaml >&2 &&
      kubectl wait --for=condition=Established crd --all --timeout=60s";
@@ -131,7 +131,7 @@ async fn shadow_may_look_and_active_may_scale_and_neither_may_do_more() {
 
 /// No cluster is needed for what follows.
 fn offline(command: &str) -> String {
-    Shell::new("/dev/null".as_ref()).run(command).unwrap_or_else(|error| panic!("{error:#}"))
+    Shell::new("/dev/null".as_ref()).run(command).unwrap()
 }
 
 #[test]
