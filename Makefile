@@ -19,7 +19,8 @@ FUZZ_TARGET ?=
 TRACES ?=
 OPTIONS ?=
 
-.PHONY: help setup demo kube crd test test-unit test-e2e check fmt lint doc deny wasm build bench forecast-compare fuzz clean
+.PHONY: help setup demo kube crd manifests image test test-unit test-e2e e2e-kube check fmt lint doc deny wasm \
+	build bench forecast-compare fuzz clean
 
 help: ## Show this list
 	@echo 'Usage: make TARGET'
@@ -41,7 +42,11 @@ crd: ## Write the definition of MeshAutoscaler: istio/base/crd.yaml
 	@mkdir -p istio/base
 	$(CARGO) run -q -p foresail-aggregator -- crd >istio/base/crd.yaml
 
-test: test-unit test-e2e ## Every test: unit and property tests, then end to end with a real Envoy
+manifests: ## Write what the chart renders with its defaults: istio/base/foresail.yaml
+	@$(SETUP) manifests
+	.tools/bin/helm template foresail istio/chart --namespace foresail >istio/base/foresail.yaml
+
+test: test-unit test-e2e e2e-kube ## Every test: unit and property tests, real Envoy, real Kubernetes
 
 test-unit:
 	$(CARGO) test --workspace --exclude foresail-tests
@@ -50,6 +55,11 @@ test-e2e: wasm
 	@$(SETUP) envoy browser
 	$(CARGO) build $(QUICK) -p foresail-aggregator
 	tools/e2e.sh $(QUICK)
+
+e2e-kube: ## Every test against a real Kubernetes control plane
+	@$(SETUP) kube manifests
+	$(CARGO) build $(QUICK) -p foresail-aggregator
+	tools/e2e-kube.sh $(QUICK)
 
 check: fmt lint doc deny ## Everything but tests: format, lints for host and wasm, documentation, licences
 
@@ -69,6 +79,9 @@ deny:
 wasm: ## Build the filter: target/wasm/foresail_filter.wasm
 	@$(SETUP) wasm binaryen
 	tools/build-filter.sh
+
+image: wasm ## Pack the filter as an OCI image layout, target/image/filter, and print its digest
+	tools/image.py target/wasm/foresail_filter.wasm target/image/filter
 
 build: ## Build the aggregator: target/release/foresail
 	$(CARGO) build --release -p foresail-aggregator

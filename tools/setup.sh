@@ -9,6 +9,7 @@
 #     binaryen  wasm-opt and wasm-metadce
 #     browser   Chromium and playwright-core, for tests of the dashboard
 #     kube      a Kubernetes control plane for tests (compiled once, some ten minutes)
+#     manifests kubectl, helm, and the definitions of Istio's resources, for tests of istio/
 #     deny      cargo-deny, for `make check` (compiled once, about a minute)
 #     forecast  statsforecast and prophet, which forecasts are compared with
 #     fuzz      what coverage-guided fuzzing needs on stable Rust: a C++ compiler
@@ -278,7 +279,7 @@ kube_version() {
 }
 
 build_kube() {
-    have go || apt_install golang-go && have go || fail "there is no Go compiler" "install Go, https://go.dev/doc/install"
+    need_go
     say "compiling kube-apiserver, kube-controller-manager and etcd, once; this takes some ten minutes"
     (cd "$ROOT/tests/control-plane" &&
         quietly env CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$1/control-plane" .) ||
@@ -291,6 +292,53 @@ setup_kube() {
     in_cache "control-plane-$version" build_kube
     link control-plane "$CACHE/control-plane-$version/control-plane"
     say "$found: a Kubernetes $(sed -nE 's/.*k8s.io\/kubernetes v//p' "$ROOT/tests/control-plane/go.mod") control plane from its Go modules"
+}
+
+# --- manifests: what istio/ is tested with, from tests/manifest-tools ----------------------------
+
+manifests_version() {
+    (cd "$ROOT/tests/manifest-tools" && cat go.mod go.sum crds.txt kubectl/main.go | sha256sum | cut -c1-16)
+}
+
+need_go() {
+    have go || apt_install golang-go && have go || fail "there is no Go compiler" "install Go, https://go.dev/doc/install"
+}
+
+# One file out of a Go module, if the module is the one that is pinned: crd DIR MODULE VERSION HASH PATH.
+crd() {
+    local said dir
+    said=$(cd "$1" && go mod download -json "$2@$3") ||
+        fail "the Go module $2 $3 cannot be had" "go mod download $2@$3"
+    case $said in
+    *"\"Sum\": \"$4\""*) ;;
+    *) fail "the Go module $2 $3 is not the one in crds.txt" "look at tests/manifest-tools/crds.txt" ;;
+    esac
+    dir=$(sed -nE 's/^\t"Dir": "(.*)",$/\1/p' <<<"$said")
+    cp "$dir/$5" "$1/crds/$(basename "${2%/api}")-$(basename "$5")"
+}
+
+build_manifests() {
+    need_go
+    say "compiling kubectl and helm, once; this takes a few minutes"
+    (cd "$ROOT/tests/manifest-tools" &&
+        quietly env CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$1/" ./kubectl helm.sh/helm/v3/cmd/helm) ||
+        fail "kubectl and helm did not compile" "(cd tests/manifest-tools && go build ./kubectl helm.sh/helm/v3/cmd/helm)"
+    mkdir "$1/crds"
+    local module version hash path
+    while read -r module version hash path; do
+        crd "$1" "$module" "$version" "$hash" "$path"
+    done <"$ROOT/tests/manifest-tools/crds.txt"
+}
+
+setup_manifests() {
+    local version found
+    version=$(manifests_version)
+    in_cache "manifest-tools-$version" build_manifests
+    link kubectl "$CACHE/manifest-tools-$version/kubectl"
+    link helm "$CACHE/manifest-tools-$version/helm"
+    [ "$(readlink "$TOOLS/crds" || true)" = "$CACHE/manifest-tools-$version/crds" ] ||
+        ln -sfn "$CACHE/manifest-tools-$version/crds" "$TOOLS/crds"
+    say "$found: kubectl, helm, and Istio's definitions in .tools/crds"
 }
 
 # --- deny: cargo-deny ----------------------------------------------------------------------------
@@ -351,7 +399,7 @@ setup_fuzz() {
 
 # ------------------------------------------------------------------------------------------------
 
-ALL="wasm envoy node binaryen browser kube deny forecast fuzz"
+ALL="wasm envoy node binaryen browser kube manifests deny forecast fuzz"
 
 component=setup
 # shellcheck disable=SC2086 # the list is words

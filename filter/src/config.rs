@@ -21,7 +21,7 @@ pub const MAX_TEMPLATES: usize = 64;
 pub const KEYS: [(&str, &str); 14] = [
     ("cluster", "required"),
     ("path", "/v1/frames"),
-    ("authority", "the cluster's name"),
+    ("authority", "WORKLOAD.NAMESPACE of the identity"),
     ("report_interval", "1s"),
     ("timeout", "5s"),
     ("identity.namespace", "NAMESPACE of the node metadata, else default"),
@@ -61,8 +61,9 @@ pub struct Aggregator {
     pub cluster: String,
     /// Path of the request.
     pub path: String,
-    /// `:authority` of the request.
-    pub authority: String,
+    /// `:authority` of the request, by which the proxy hashes over several aggregators; `None`:
+    /// that of [`crate::identity::authority`].
+    pub authority: Option<String>,
     /// How long an answer may take.
     pub timeout: Duration,
 }
@@ -172,11 +173,10 @@ impl Reader {
             "it must list 1 to 64 gRPC methods, such as [\"/package.Service/Method\"]",
             templates,
         );
-        let cluster = cluster?;
         Some(Config {
             aggregator: Aggregator {
-                authority: authority.unwrap_or_else(|| cluster.clone()),
-                cluster,
+                cluster: cluster?,
+                authority,
                 path: path.unwrap_or_else(|| "/v1/frames".to_owned()),
                 timeout: timeout.unwrap_or(Duration::from_secs(5)),
             },

@@ -113,7 +113,7 @@ fn send(now: u64) {
         let headers = [
             (":method", "POST"),
             (":path", aggregator.path.as_str()),
-            (":authority", aggregator.authority.as_str()),
+            (":authority", aggregator.authority.as_deref().unwrap_or_default()),
             ("content-type", CONTENT_TYPE),
         ];
         let token = hostcalls::dispatch_http_call(

@@ -65,6 +65,14 @@ pub fn resolve(
     })
 }
 
+/// Name by which a workload's frames are addressed: `WORKLOAD.NAMESPACE`. A proxy hashes its own
+/// calls by it alone, so all frames of a workload reach the same one of several aggregators.
+pub fn authority(identity: &Identity<'_>) -> String {
+    let name = format!("{}.{}", identity.workload.as_str(), identity.namespace.as_str());
+    // What stands in no host name would have the whole call refused.
+    name.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '-', "-")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,5 +95,18 @@ mod tests {
     fn a_workload_without_a_name_is_a_problem() {
         let problem = resolve(&GivenIdentity::default(), |_| None).unwrap_err();
         assert_eq!(problem.key, "identity.workload");
+    }
+
+    #[test]
+    fn the_address_of_a_workloads_frames_is_always_a_host_name() {
+        let of = |workload: &str, namespace: &str| {
+            authority(&Identity {
+                workload: Text::truncated(workload.to_owned()),
+                namespace: Text::truncated(namespace.to_owned()),
+                ..Identity::default()
+            })
+        };
+        assert_eq!(of("cart", "shop"), "cart.shop");
+        assert_eq!(of("outbound|80||cärt", "a b"), "outbound-80--c-rt.a-b");
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use foresail_wire::{Direction, Frame, Health, Identity, SeriesKey, Text};
 
 use crate::config::{Aggregator, Config};
+use crate::identity::authority;
 use crate::live::LiveRequests;
 use crate::outbox::{Notice, Outbox};
 use crate::recorder::{Recorder, SeriesIndex};
@@ -101,10 +102,11 @@ impl Plugin {
     pub fn configure(
         &mut self,
         root_id: u32,
-        config: Config,
+        mut config: Config,
         identity: Identity<'static>,
         now_micros: u64,
     ) {
+        config.aggregator.authority.get_or_insert_with(|| authority(&identity));
         match &mut self.reporting {
             Some(reporting) => {
                 reporting.identity = identity;

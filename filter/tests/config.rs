@@ -20,7 +20,7 @@ fn only_the_cluster_is_needed() {
     let config = Config::from_json(br#"{"cluster":"aggregator"}"#).unwrap();
 
     assert_eq!(config.aggregator.cluster, "aggregator");
-    assert_eq!(config.aggregator.authority, "aggregator");
+    assert_eq!(config.aggregator.authority, None);
     assert_eq!(config.aggregator.path, "/v1/frames");
     assert_eq!(config.aggregator.timeout, Duration::from_secs(5));
     assert_eq!(config.report_interval, Duration::from_secs(1));
@@ -42,6 +42,7 @@ fn everything_can_be_given() {
     }"#;
     let config = Config::from_json(json.as_bytes()).unwrap();
 
+    assert_eq!(config.aggregator.authority.as_deref(), Some("foresail"));
     assert_eq!(config.report_interval, Duration::from_millis(1_500));
     assert_eq!(config.aggregator.timeout, Duration::from_millis(250));
     assert_eq!(config.identity.workload.as_deref(), Some("cart"));

@@ -14,6 +14,7 @@ pub mod control_plane;
 pub mod envoy;
 pub mod frames;
 pub mod http;
+pub mod kubectl;
 pub mod load;
 pub mod paths;
 pub mod ports;
