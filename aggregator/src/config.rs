@@ -6,6 +6,7 @@
 mod choice;
 mod part;
 mod reader;
+mod serving;
 mod workload;
 
 use std::fmt;
@@ -18,6 +19,9 @@ use thiserror::Error;
 pub use choice::{CapacitySource, Mode, Profile, ScaleIn};
 pub use part::Part;
 pub use reader::Problem;
+pub use serving::{
+    CertificateFiles, ExternalMetricsConfig, KedaConfig, KedaTls, ServiceName, ServingCertificate,
+};
 pub use workload::{
     ActuatorConfig, Behavior, BurstConfig, ForecastConfig, Objective, PolicyKind, ScalingPolicy,
     ScalingRules, SelectPolicy, StalenessConfig, TargetConfig, WebhookConfig, WorkloadConfig,
@@ -37,9 +41,14 @@ pub struct Config {
     pub state: PathBuf,
     /// How many workloads may be kept, listed below or not. Default 20,000, range 1 to 1,000,000.
     pub max_workloads: usize,
-    /// File that says how the cluster is reached, for workloads with the actuator `kubernetes`.
+    /// File that says how the cluster is reached, for workloads with the actuator `kubernetes` and
+    /// for `external_metrics`.
     /// Default: that of KUBECONFIG, `~/.kube/config`, or the cluster that the process runs in.
     pub kubeconfig: Option<PathBuf>,
+    /// `external.metrics.k8s.io` for `HorizontalPodAutoscaler`s. Default: off.
+    pub external_metrics: Option<ExternalMetricsConfig>,
+    /// KEDA's external scaler. Default: off.
+    pub keda: Option<KedaConfig>,
     /// The workloads to decide for. Others that send frames are watched, never scaled.
     pub workloads: Vec<WorkloadConfig>,
 }
@@ -102,6 +111,14 @@ impl Config {
         let kubeconfig = top.read("kubeconfig", Some(None), "the path of a file", problems, |v| {
             v.as_str().filter(|path| !path.is_empty()).map(|path| Some(PathBuf::from(path)))
         });
+        let external_metrics = serving::read_external_metrics(&mut top, problems);
+        let keda = serving::read_keda(&mut top, problems);
+        let listeners = [
+            ("listen", listen),
+            ("external_metrics.listen", external_metrics.as_ref().map(|metrics| metrics.listen)),
+            ("keda.listen", keda.as_ref().map(|keda| keda.listen)),
+        ];
+        serving::check_listeners(&listeners, problems);
         let mut workloads: Vec<WorkloadConfig> = Vec::new();
         for (path, item) in top.list("workloads", problems).unwrap_or_default() {
             let Some(workload) = WorkloadConfig::read(&path, item, problems) else {
@@ -119,6 +136,8 @@ impl Config {
             state: state?.into(),
             max_workloads: usize::try_from(max_workloads?).ok()?,
             kubeconfig: kubeconfig?,
+            external_metrics,
+            keda,
             workloads,
         })
     }

@@ -1,6 +1,9 @@
-//! What is asked of a Kubernetes API server, and the one thing that is written to it.
+//! What is asked of a Kubernetes API server, and the few things that are written to it.
 
+mod common_name;
+mod front_proxy;
 mod pods;
+mod serving_certificate;
 mod target;
 
 use std::path::Path;
@@ -9,6 +12,8 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use thiserror::Error;
 
+pub use front_proxy::{Caller, FrontProxy, NotAuthenticated, Reading, Reviews};
+pub use serving_certificate::{EXTERNAL_METRICS, ServingPair, SharedCertificate};
 pub use target::Target;
 
 /// Name under which fields are managed.
@@ -45,6 +50,33 @@ pub enum KubernetesError {
         /// Name of the other one.
         name: String,
     },
+    /// kube-apiserver does not say how it shows itself to other API servers: it runs without the
+    /// flags `--requestheader-*`.
+    #[error("ConfigMap kube-system/extension-apiserver-authentication has no usable {field}")]
+    NoFrontProxy {
+        /// Which entry.
+        field: &'static str,
+    },
+    /// There is no such `APIService`, or it belongs to another server. Apply that of
+    /// `docs/external-metrics-and-keda.md`, or use KEDA's external scaler where KEDA serves it.
+    #[error("APIService {name} belongs to {owner}, not to {wanted}")]
+    NotOurs {
+        /// Its name.
+        name: &'static str,
+        /// The Service that it names.
+        owner: String,
+        /// Our own.
+        wanted: String,
+    },
+    /// A certificate cannot be made; this is a bug.
+    #[error("a certificate cannot be made")]
+    Certificate(#[source] rcgen::Error),
+    /// Others changed the Secret each time it was written.
+    #[error("Secret {name} is changed by others")]
+    Contended {
+        /// Its namespace and name.
+        name: String,
+    },
     /// The API server wrote another number.
     #[error("{asked} replicas were asked for and {answered:?} answered")]
     WrongEcho {
@@ -63,7 +95,10 @@ impl KubernetesError {
             Self::Api(_) => "api",
             Self::Timeout(_) => "timeout",
             Self::Incomplete { .. } => "incomplete",
-            Self::Conflict { .. } => "conflict",
+            Self::Conflict { .. } | Self::Contended { .. } => "conflict",
+            Self::NoFrontProxy { .. } => "no_front_proxy",
+            Self::NotOurs { .. } => "not_ours",
+            Self::Certificate(_) => "certificate",
             Self::WrongEcho { .. } => "wrong_echo",
         }
     }

@@ -4,9 +4,11 @@
 //! what waits is committed, everything is saved, and only then are connections closed.
 
 mod control;
+mod doors;
 mod history;
 mod listener;
 mod loops;
+mod tls;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::api::{App, router};
 use crate::clock;
@@ -24,9 +27,12 @@ use crate::kubernetes::{self, KubernetesError};
 use crate::sources::{self, Clients};
 use crate::store::{Store, StoreError};
 use crate::units::{Rps, Timestamp, WorkloadKey};
+use listener::Door;
 use loops::Loops;
 
+pub use doors::DoorError;
 pub use history::HistoryError;
+pub use tls::TlsError;
 
 /// How long open connections may finish what they do after everything is saved.
 const CLOSE_GRACE: Duration = Duration::from_secs(2);
@@ -35,6 +41,8 @@ const CLOSE_GRACE: Duration = Duration::from_secs(2);
 const SETTLED_AFTER: Duration = Duration::from_millis(350);
 /// Time between ticks of the event stream, and between looks at the ingest thread.
 const TICK: Duration = Duration::from_secs(1);
+/// Requests at a time on one connection of HTTP/2.
+const STREAMS: u32 = 256;
 
 /// Why the aggregator cannot run, or not any longer.
 #[derive(Debug, Error)]
@@ -60,6 +68,9 @@ pub enum ServeError {
     /// The cluster of workloads with the actuator `kubernetes` cannot be reached.
     #[error("Kubernetes cannot be used")]
     Kubernetes(#[source] KubernetesError),
+    /// An address for other autoscalers cannot be opened.
+    #[error(transparent)]
+    Door(#[from] DoorError),
     /// The ingest thread ended by itself; this is a bug. Acknowledged frames are on disk.
     #[error("the ingest thread has failed")]
     IngestFailed,
@@ -80,21 +91,27 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let clients = clients(&config).await?;
-    let parts = tokio::task::spawn_blocking(move || restore(&config))
-        .await
-        .map_err(|_| ServeError::IngestFailed)??;
+    let kubernetes = clients.kubernetes.clone();
+    let (config, parts) =
+        tokio::task::spawn_blocking(move || restore(&config).map(|p| (config, p)))
+            .await
+            .map_err(|_| ServeError::IngestFailed)??;
     let (app, thread) = (Arc::clone(&parts.app), parts.thread);
     let (close, closed) = watch::channel(false);
 
-    let connections = tokio::spawn(listener::accept(
-        listener,
-        router(Arc::clone(&app)),
-        Arc::clone(&app),
-        closed,
-    ));
+    let mut keepers = JoinSet::new();
+    let others = doors::open(&config, kubernetes.as_ref(), &app, &mut keepers).await?;
+    let router = router(Arc::clone(&app));
+    let door = Door { listener, router, tls: None, max_streams: STREAMS };
+    let mut connections = JoinSet::new();
+    connections.spawn(listener::accept(door, Arc::clone(&app), closed.clone()));
     let mut loops = Loops::new(Arc::clone(&app), clients, parts.restored);
     for (workload, samples) in parts.workloads {
         loops.start(workload, &samples).await;
+    }
+    // Other autoscalers are answered once there is a loop for each workload.
+    for door in others {
+        connections.spawn(listener::accept(door, Arc::clone(&app), closed.clone()));
     }
     let ticker = tokio::spawn(tick(Arc::clone(&app)));
     tracing::info!(workloads = app.ingest.workloads().len(), "ready");
@@ -118,7 +135,7 @@ pub async fn run(
     ticker.abort();
     app.events.close();
     let _ = close.send(true);
-    let _ = tokio::time::timeout(CLOSE_GRACE, connections).await;
+    let _ = tokio::time::timeout(CLOSE_GRACE, connections.join_all()).await;
     match (failed, saved) {
         (true, _) => Err(ServeError::IngestFailed),
         (false, false) => Err(ServeError::NotSaved),
@@ -128,11 +145,11 @@ pub async fn run(
 
 /// The clients that the workloads need.
 async fn clients(config: &Config) -> Result<Clients, ServeError> {
-    let needs_cluster = config
+    let scales_there = config
         .workloads
         .iter()
         .any(|workload| matches!(workload.actuator, ActuatorConfig::Kubernetes(_)));
-    let kubernetes = if needs_cluster {
+    let kubernetes = if scales_there || config.external_metrics.is_some() {
         let client = kubernetes::client(config.kubeconfig.as_deref()).await;
         Some(client.map_err(ServeError::Kubernetes)?)
     } else {
