@@ -9,6 +9,7 @@
 
 pub mod aggregator;
 pub mod clock;
+pub mod control_plane;
 pub mod envoy;
 pub mod http;
 pub mod load;
@@ -21,6 +22,7 @@ mod watchdog;
 pub mod workdir;
 
 pub use aggregator::Aggregator;
+pub use control_plane::ControlPlane;
 pub use envoy::{Cluster, Endpoints, Envoy, Listener, Node, Route, WasmFilter};
 pub use http::Http;
 pub use load::{Load, Outcome, Results, Shot};

@@ -35,6 +35,12 @@ pub fn wasm() -> Result<PathBuf> {
     find("FORESAIL_WASM", &[root().join("target/wasm/foresail_filter.wasm")], "make wasm")
 }
 
+/// The Kubernetes control plane; `CONTROL_PLANE_BIN` overrides it.
+pub fn control_plane() -> Result<PathBuf> {
+    let here = root().join(".tools/bin/control-plane");
+    find("CONTROL_PLANE_BIN", &[here], "tools/setup.sh kube")
+}
+
 fn find(variable: &str, candidates: &[PathBuf], remedy: &str) -> Result<PathBuf> {
     if let Some(path) = std::env::var_os(variable) {
         let path = PathBuf::from(path);
