@@ -9,6 +9,7 @@
 #     binaryen  wasm-opt and wasm-metadce
 #     browser   Chromium and playwright-core, for tests of the dashboard
 #     kube      a Kubernetes control plane for tests (compiled once, some ten minutes)
+#     keda      KEDA's client of external scalers, for tests (compiled once, under a minute)
 #     deny      cargo-deny, for `make check` (compiled once, about a minute)
 #     fuzz      what coverage-guided fuzzing needs on stable Rust: a C++ compiler
 #
@@ -292,6 +293,27 @@ setup_kube() {
     say "$found: a Kubernetes $(sed -nE 's/.*k8s.io\/kubernetes v//p' "$ROOT/tests/control-plane/go.mod") control plane from its Go modules"
 }
 
+# --- keda: KEDA's own client of external scalers, from tests/keda-client --------------------------
+
+keda_version() {
+    (cd "$ROOT/tests/keda-client" && cat go.mod go.sum ./*.go | sha256sum | cut -c1-16)
+}
+
+build_keda() {
+    have go || apt_install golang-go && have go || fail "there is no Go compiler" "install Go, https://go.dev/doc/install"
+    (cd "$ROOT/tests/keda-client" &&
+        quietly env CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$1/keda-client" .) ||
+        fail "KEDA's client did not compile" "(cd tests/keda-client && go build .)"
+}
+
+setup_keda() {
+    local version found
+    version=$(keda_version)
+    in_cache "keda-client-$version" build_keda
+    link keda-client "$CACHE/keda-client-$version/keda-client"
+    say "$found: the client of KEDA $(sed -nE 's/.*kedacore\/keda\/v2 v//p' "$ROOT/tests/keda-client/go.mod") from its Go module"
+}
+
 # --- deny: cargo-deny ----------------------------------------------------------------------------
 
 DENY_VERSION=0.20.2
@@ -328,7 +350,7 @@ setup_fuzz() {
 
 # ------------------------------------------------------------------------------------------------
 
-ALL="wasm envoy node binaryen browser kube deny fuzz"
+ALL="wasm envoy node binaryen browser kube keda deny fuzz"
 
 component=setup
 # shellcheck disable=SC2086 # the list is words
