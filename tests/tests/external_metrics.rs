@@ -21,6 +21,7 @@ use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::api::{Api, PostParams};
 use kube::client::Body;
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use proxies::Proxies;
 use serde_json::{Value, json};
@@ -64,7 +65,7 @@ impl Cluster {
         let sync = format!("{}s", SYNC.as_secs());
         let flags = ["-ready-after", "1s", "-hpa-sync-period", &sync];
         let plane = ControlPlane::start(&directory, &flags).await.unwrap();
-        let client = plane.client().await.unwrap();
+        let client = impatient(&plane).await;
         let port = ports::free().unwrap();
         let cluster = Self { directory, plane, client, port };
         cluster.furnish().await;
@@ -199,6 +200,7 @@ impl Cluster {
         let trusted = secret.data.unwrap().remove("ca.crt").unwrap().0;
         let mut config = Config::new(format!("https://127.0.0.1:{}", self.port).parse().unwrap());
         config.root_cert = Some(vec![der(&String::from_utf8(trusted).unwrap())]);
+        config.default_retry = false;
         config.tls_server_name = Some("foresail.foresail.svc".to_owned());
         if let Some(name) = certificate {
             let file = |ending| self.plane.file(&format!("{name}.{ending}"));
@@ -210,12 +212,20 @@ impl Cluster {
     }
 }
 
+/// A client with the administrator's rights that gives a 503 back, where it would usually ask again
+/// and again.
+async fn impatient(plane: &ControlPlane) -> Client {
+    let file = Kubeconfig::read_from(plane.kubeconfig()).unwrap();
+    let options = KubeConfigOptions::default();
+    let mut config = Config::from_custom_kubeconfig(file, &options).await.unwrap();
+    config.default_retry = false;
+    Client::try_from(config).unwrap()
+}
+
 /// What is between the first lines of a PEM.
 fn der(pem: &str) -> Vec<u8> {
     let body: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
-    let byte_string = serde_json::from_value(Value::from(body)).unwrap();
-    let k8s_openapi::ByteString(bytes) = byte_string;
-    bytes
+    serde_json::from_value::<k8s_openapi::ByteString>(Value::from(body)).unwrap().0
 }
 
 /// Rights to learn the replicas of a Deployment, as the actuator `kubernetes` does.

@@ -8,7 +8,6 @@ mod fake_server;
 mod proxies;
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -25,8 +24,8 @@ use tokio::time::{Instant, sleep};
 
 /// Until something that must happen has happened; long, for a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
-/// Replicas that the webhook tells.
-const REPLICAS: u32 = 4;
+/// Replicas that the webhook tells, each with a proxy that is heard.
+const REPLICAS: u32 = 2;
 /// Requests per second that a replica may have.
 const TARGET_RPS: u32 = 10;
 
@@ -151,17 +150,16 @@ fn metrics(object: &Value, metric: &str) -> Value {
     json!({"scaledObjectRef": object, "metricName": metric})
 }
 
-fn specification(metric: &str, whole: &str, float: f64) -> Value {
+fn specification(metric: &str, whole: &str, float: &Value) -> Value {
     json!({"metricSpecs": [
         {"metricName": metric, "targetSize": whole, "targetSizeFloat": float}
     ]})
 }
 
-/// The desired replicas and the forecast as the API shows them.
-async fn shown(aggregator: &Aggregator) -> (u64, f64) {
+/// The desired replicas as the API shows them.
+async fn shown(aggregator: &Aggregator) -> u64 {
     let decisions = aggregator.json("/v1/workloads/shop/web/decisions?limit=1").await.unwrap();
-    let decision = &decisions["decisions"][0];
-    (decision["desired_replicas"].as_u64().unwrap(), decision["at"].as_f64().unwrap() / 1e6)
+    decisions["decisions"][0]["desired_replicas"].as_u64().unwrap()
 }
 
 #[tokio::test]
@@ -180,7 +178,7 @@ async fn keda_is_told_what_was_decided_while_it_is_fresh_and_an_error_otherwise(
     };
 
     // Before any telemetry: the specification is there all the same.
-    let specified = specification("foresail_desired_replicas", "1", 1.0);
+    let specified = specification("foresail_desired_replicas", "1", &json!(1));
     assert_eq!(keda.ask("GetMetricSpec", &web).await, Ok(specified.clone()));
     for (method, request) in [("IsActive", &web), ("GetMetrics", &desired)] {
         assert_eq!(keda.code(method, request).await, "Unavailable");
@@ -201,15 +199,15 @@ async fn keda_is_told_what_was_decided_while_it_is_fresh_and_an_error_otherwise(
     });
     println!("StreamIsActive told {:.2} s after the decision", told_at - known.unwrap() / 1e6);
     assert_eq!(keda.ask("IsActive", &web).await, Ok(json!({"result": true})));
-    // 120 requests per second are 12 replicas of 10; the rate of change may hold it for a moment.
+    // 120 requests per second are 12 replicas of 10, of which 4 may be added to 2 at a time.
     let enough = |answer: &Result<Value, (String, String)>| {
         let value = |answer: &Value| answer["metricValues"][0]["metricValueFloat"].as_f64();
-        answer.as_ref().is_ok_and(|answer| value(answer) >= Some(8.0))
+        answer.as_ref().is_ok_and(|answer| value(answer) >= Some(6.0))
     };
     keda.until("GetMetrics", &desired, enough).await.unwrap();
-    let (before, _) = shown(&aggregator).await;
+    let before = shown(&aggregator).await;
     let answer = keda.ask("GetMetrics", &desired).await.unwrap();
-    let (after, _) = shown(&aggregator).await;
+    let after = shown(&aggregator).await;
     let value = &answer["metricValues"][0];
     assert_eq!(value["metricName"], "foresail_desired_replicas");
     let whole: u64 = value["metricValue"].as_str().unwrap().parse().unwrap();
@@ -269,18 +267,20 @@ async fn every_mistake_has_its_own_code_and_says_what_is_valid() {
 
     let forecast = json!({"metric": "foresail_forecast_rps_upper", "target": "2.5"});
     let spec = keda.ask("GetMetricSpec", &object("web", &forecast)).await;
-    assert_eq!(spec, Ok(specification("foresail_forecast_rps_upper", "3", 2.5)));
+    assert_eq!(spec, Ok(specification("foresail_forecast_rps_upper", "3", &json!(2.5))));
 
-    // Load without replica counts: what is wanted cannot be said, what is expected can.
-    let proxies = Proxies::new(&aggregator, "shop", "blind");
-    proxies.see(60);
+    // Load without replica counts: what is wanted cannot be said.
+    let unseen = Proxies::new(&aggregator, "shop", "blind");
+    unseen.see(60);
     let blind = object("blind", &json!({}));
     let asked = metrics(&blind, "foresail_desired_replicas");
     let says_so = |answer: &Result<Value, (String, String)>| {
         answer.as_ref().is_err_and(|(_, text)| text.contains("present replicas"))
     };
     keda.until("GetMetrics", &asked, says_so).await.unwrap_err();
-    let forecast = metrics(&object("blind", &forecast), "foresail_forecast_rps_upper");
+    let proxies = Proxies::new(&aggregator, "shop", "web");
+    proxies.see(60);
+    let forecast = metrics(&object("web", &forecast), "foresail_forecast_rps_upper");
     let answer = keda.until("GetMetrics", &forecast, Result::is_ok).await.unwrap();
     let upper = answer["metricValues"][0]["metricValueFloat"].as_f64().unwrap();
     assert!(upper >= 100.0, "of 120 requests per second: {answer}");
@@ -338,5 +338,4 @@ async fn with_a_client_authority_only_its_clients_are_answered() {
     let without = Keda { port, flags: vec![format!("-ca={}", file("ca.crt"))] };
     assert_eq!(without.code("GetMetricSpec", &web).await, "Unavailable");
     assert_eq!(Keda::plain(port).code("GetMetricSpec", &web).await, "Unavailable");
-    assert!(Path::new(&file("foresail.log")).exists());
 }

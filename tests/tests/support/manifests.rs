@@ -17,14 +17,6 @@ pub(crate) fn in_page(page: &str) -> Result<Vec<Value>> {
     Ok(documents?.into_iter().filter(|document| !document["kind"].is_null()).collect())
 }
 
-/// The one of a kind.
-pub(crate) fn of_kind<'a>(documents: &'a [Value], kind: &str) -> Result<&'a Value> {
-    documents
-        .iter()
-        .find(|document| document["kind"] == kind)
-        .with_context(|| format!("no {kind} in the page"))
-}
-
 /// Makes an object what the manifest says, with strict validation of its fields.
 pub(crate) async fn apply(client: &Client, manifest: &Value) -> Result<()> {
     let types: TypeMeta = serde_json::from_value(manifest.clone())?;
