@@ -67,8 +67,9 @@ pub enum NoValue {
     /// Nothing is decided for it here. List it under `workloads`, or correct the name.
     #[error("nothing is decided for {0} here; is it among the workloads of this aggregator?")]
     NotManaged(WorkloadKey),
-    /// No decision yet, which passes within a decision interval, or no telemetry was ever received.
-    #[error("nothing is known of {0} yet; do its proxies send frames?")]
+    /// No decision yet, which passes within a decision interval, or no telemetry for so long that
+    /// its age is not known any longer. Look whether its proxies send frames.
+    #[error("no telemetry of {0} is known; do its proxies send frames?")]
     Unknown(WorkloadKey),
     /// The newest telemetry is old. Look at the proxies, and at what lies between.
     #[error("the telemetry of {key} is {} s old, more than {} s", age.as_secs(), most.as_secs())]
