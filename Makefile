@@ -52,7 +52,7 @@ test-unit:
 	$(CARGO) test --workspace --exclude foresail-tests
 
 test-e2e: wasm
-	@$(SETUP) envoy browser
+	@$(SETUP) envoy browser kube keda
 	$(CARGO) build $(QUICK) -p foresail-aggregator
 	tools/e2e.sh $(QUICK)
 

@@ -10,6 +10,7 @@
 #     browser   Chromium and playwright-core, for tests of the dashboard
 #     kube      a Kubernetes control plane for tests (compiled once, some ten minutes)
 #     manifests kubectl, helm, and the definitions of Istio's resources, for tests of istio/
+#     keda      KEDA's client of external scalers, for tests (compiled once, under a minute)
 #     deny      cargo-deny, for `make check` (compiled once, about a minute)
 #     forecast  statsforecast and prophet, which forecasts are compared with
 #     fuzz      what coverage-guided fuzzing needs on stable Rust: a C++ compiler
@@ -341,6 +342,27 @@ setup_manifests() {
     say "$found: kubectl, helm, and Istio's definitions in .tools/crds"
 }
 
+# --- keda: KEDA's own client of external scalers, from tests/keda-client --------------------------
+
+keda_version() {
+    (cd "$ROOT/tests/keda-client" && cat go.mod go.sum ./*.go | sha256sum | cut -c1-16)
+}
+
+build_keda() {
+    need_go
+    (cd "$ROOT/tests/keda-client" &&
+        quietly env CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$1/keda-client" .) ||
+        fail "KEDA's client did not compile" "(cd tests/keda-client && go build .)"
+}
+
+setup_keda() {
+    local version found
+    version=$(keda_version)
+    in_cache "keda-client-$version" build_keda
+    link keda-client "$CACHE/keda-client-$version/keda-client"
+    say "$found: the client of KEDA $(sed -nE 's/.*kedacore\/keda\/v2 v//p' "$ROOT/tests/keda-client/go.mod") from its Go module"
+}
+
 # --- deny: cargo-deny ----------------------------------------------------------------------------
 
 DENY_VERSION=0.20.2
@@ -399,7 +421,7 @@ setup_fuzz() {
 
 # ------------------------------------------------------------------------------------------------
 
-ALL="wasm envoy node binaryen browser kube manifests deny forecast fuzz"
+ALL="wasm envoy node binaryen browser kube manifests keda deny forecast fuzz"
 
 component=setup
 # shellcheck disable=SC2086 # the list is words

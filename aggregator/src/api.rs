@@ -3,11 +3,14 @@
 mod dashboard;
 mod decisions;
 mod events;
+mod external_metrics;
 mod frames;
 mod health;
 mod history;
+mod keda;
 mod latency;
 mod metrics;
+mod scaling;
 mod state;
 mod view;
 
@@ -21,7 +24,10 @@ use axum::{Json, Router};
 use serde_json::json;
 
 pub use events::{Events, MAX_SUBSCRIBERS};
+pub use external_metrics::{PeerCertificate, router as external_metrics_router};
 pub use frames::BODY_TIMEOUT;
+pub use keda::router as keda_router;
+pub use scaling::{NoValue, Questions, ScalingMetric, ScalingValue};
 pub use state::{App, ConnectionCounters, Control, ControlCounters, ControlStatus, Controls};
 pub use view::{WorkloadView, live_views};
 

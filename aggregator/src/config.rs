@@ -7,6 +7,7 @@ mod choice;
 mod kubernetes;
 mod part;
 mod reader;
+mod serving;
 mod workload;
 
 use std::fmt;
@@ -20,6 +21,9 @@ pub use choice::{CapacitySource, Mode, Profile, ScaleIn};
 pub use kubernetes::{BlastRadius, KubernetesConfig};
 pub use part::Part;
 pub use reader::{Problem, parse_duration};
+pub use serving::{
+    CertificateFiles, ExternalMetricsConfig, KedaConfig, KedaTls, ServiceName, ServingCertificate,
+};
 pub use workload::{
     ActuatorConfig, Behavior, BurstConfig, ForecastConfig, Objective, PolicyKind, ScalingPolicy,
     ScalingRules, SelectPolicy, StalenessConfig, TargetConfig, WebhookConfig, WorkloadConfig,
@@ -42,9 +46,14 @@ pub struct Config {
     /// What to watch in a cluster: with `kubernetes: { watch: true }`, `MeshAutoscaler`s are obeyed.
     /// Default: nothing.
     pub kubernetes: Option<KubernetesConfig>,
-    /// File that says how the cluster is reached, for that and for the actuator `kubernetes`.
+    /// File that says how the cluster is reached, for that, for the actuator `kubernetes` and for
+    /// `external_metrics`.
     /// Default: that of KUBECONFIG, `~/.kube/config`, or the cluster that the process runs in.
     pub kubeconfig: Option<PathBuf>,
+    /// `external.metrics.k8s.io` for `HorizontalPodAutoscaler`s. Default: off.
+    pub external_metrics: Option<ExternalMetricsConfig>,
+    /// KEDA's external scaler. Default: off.
+    pub keda: Option<KedaConfig>,
     /// The workloads to decide for. Others that send frames are watched, never scaled.
     pub workloads: Vec<WorkloadConfig>,
 }
@@ -108,6 +117,14 @@ impl Config {
             v.as_str().filter(|path| !path.is_empty()).map(|path| Some(PathBuf::from(path)))
         });
         let kubernetes = kubernetes::read(&mut top, problems);
+        let external_metrics = serving::read_external_metrics(&mut top, problems);
+        let keda = serving::read_keda(&mut top, problems);
+        let listeners = [
+            ("listen", listen),
+            ("external_metrics.listen", external_metrics.as_ref().map(|metrics| metrics.listen)),
+            ("keda.listen", keda.as_ref().map(|keda| keda.listen)),
+        ];
+        serving::check_listeners(&listeners, problems);
         let mut workloads: Vec<WorkloadConfig> = Vec::new();
         for (path, item) in top.list("workloads", problems).unwrap_or_default() {
             let Some(workload) = WorkloadConfig::read(&path, item, problems) else {
@@ -126,6 +143,8 @@ impl Config {
             max_workloads: usize::try_from(max_workloads?).ok()?,
             kubernetes: kubernetes?,
             kubeconfig: kubeconfig?,
+            external_metrics,
+            keda,
             workloads,
         })
     }

@@ -1,17 +1,16 @@
-//! What is asked of a Kubernetes API server, and the one thing that is written to it.
+//! What is asked of a Kubernetes API server, and the few things that are written to it.
 
 mod cache;
 mod cluster;
+mod common_name;
 mod facts;
 mod floor;
+mod front_proxy;
 mod lease;
 mod managed;
 mod pods;
-#[expect(
-    unreachable_pub,
-    reason = "KubeSchema copies the visibility of a type into a function body"
-)]
 pub mod resource;
+mod serving_certificate;
 mod target;
 
 use std::path::Path;
@@ -27,6 +26,8 @@ pub use facts::{HpaFacts, target_key};
 pub use floor::{FLOOR_ANNOTATION, give_back, set_finalizer};
 pub use lease::{Elector, Fence, LEASE_DURATION, PAUSE_ANNOTATION, has_lapsed};
 pub use managed::{Effect, Managed, Refusal, Seen, Written};
+pub use front_proxy::{Caller, FrontProxy, NotAuthenticated, Reading, Reviews};
+pub use serving_certificate::{EXTERNAL_METRICS, ServingPair, SharedCertificate};
 pub use target::Target;
 
 /// Name under which fields are managed.
@@ -92,6 +93,33 @@ pub enum KubernetesError {
     /// The finalizer that a floor needs is not there yet.
     #[error("the resource has no finalizer yet, without which a floor would outlive it")]
     NoFinalizer,
+    /// kube-apiserver does not say how it shows itself to other API servers: it runs without the
+    /// flags `--requestheader-*`.
+    #[error("ConfigMap kube-system/extension-apiserver-authentication has no usable {field}")]
+    NoFrontProxy {
+        /// Which entry.
+        field: &'static str,
+    },
+    /// There is no such `APIService`, or it belongs to another server. Apply that of
+    /// `docs/external-metrics-and-keda.md`, or use KEDA's external scaler where KEDA serves it.
+    #[error("APIService {name} belongs to {owner}, not to {wanted}")]
+    NotOurs {
+        /// Its name.
+        name: &'static str,
+        /// The Service that it names.
+        owner: String,
+        /// Our own.
+        wanted: String,
+    },
+    /// A certificate cannot be made; this is a bug.
+    #[error("a certificate cannot be made")]
+    Certificate(#[source] rcgen::Error),
+    /// Others changed the Secret each time it was written.
+    #[error("Secret {name} is changed by others")]
+    Contended {
+        /// Its namespace and name.
+        name: String,
+    },
     /// The API server wrote another number.
     #[error("{asked} replicas were asked for and {answered:?} answered")]
     WrongEcho {
@@ -110,7 +138,7 @@ impl KubernetesError {
             Self::Api(_) => "api",
             Self::Timeout(_) => "timeout",
             Self::Incomplete { .. } => "incomplete",
-            Self::Conflict { .. } => "conflict",
+            Self::Conflict { .. } | Self::Contended { .. } => "conflict",
             Self::NoTarget { .. } => "no_target",
             Self::NotListed(_) => "not_listed",
             Self::NoHpa { .. } => "no_hpa",
@@ -118,6 +146,9 @@ impl KubernetesError {
             Self::BlastRadius => "blast_radius",
             Self::NotLeading => "not_leading",
             Self::NoFinalizer => "no_finalizer",
+            Self::NoFrontProxy { .. } => "no_front_proxy",
+            Self::NotOurs { .. } => "not_ours",
+            Self::Certificate(_) => "certificate",
             Self::WrongEcho { .. } => "wrong_echo",
         }
     }

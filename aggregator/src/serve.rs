@@ -5,9 +5,11 @@
 
 mod control;
 mod controller;
+mod doors;
 mod history;
 mod listener;
 mod loops;
+mod tls;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::api::{App, router};
 use crate::clock;
@@ -26,9 +29,12 @@ use crate::sources::{self, Clients};
 use crate::store::{Store, StoreError};
 use crate::units::{Rps, Timestamp, WorkloadKey};
 use controller::Controller;
+use listener::Door;
 use loops::Loops;
 
+pub use doors::DoorError;
 pub use history::HistoryError;
+pub use tls::TlsError;
 
 /// How long open connections may finish what they do after everything is saved.
 const CLOSE_GRACE: Duration = Duration::from_secs(2);
@@ -37,6 +43,8 @@ const CLOSE_GRACE: Duration = Duration::from_secs(2);
 const SETTLED_AFTER: Duration = Duration::from_millis(350);
 /// Time between ticks of the event stream, and between looks at the ingest thread.
 const TICK: Duration = Duration::from_secs(1);
+/// Requests at a time on one connection of HTTP/2.
+const STREAMS: u32 = 256;
 
 /// Why the aggregator cannot run, or not any longer.
 #[derive(Debug, Error)]
@@ -62,6 +70,9 @@ pub enum ServeError {
     /// The cluster of workloads with the actuator `kubernetes` cannot be reached.
     #[error("Kubernetes cannot be used")]
     Kubernetes(#[source] KubernetesError),
+    /// An address for other autoscalers cannot be opened.
+    #[error(transparent)]
+    Door(#[from] DoorError),
     /// The ingest thread ended by itself; this is a bug. Acknowledged frames are on disk.
     #[error("the ingest thread has failed")]
     IngestFailed,
@@ -82,22 +93,28 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let clients = clients(&config).await?;
-    let obeyed = config.kubernetes.clone().zip(clients.kubernetes.clone());
-    let parts = tokio::task::spawn_blocking(move || restore(&config))
-        .await
-        .map_err(|_| ServeError::IngestFailed)??;
+    let kubernetes = clients.kubernetes.clone();
+    let obeyed = config.kubernetes.clone().zip(kubernetes.clone());
+    let (config, parts) =
+        tokio::task::spawn_blocking(move || restore(&config).map(|p| (config, p)))
+            .await
+            .map_err(|_| ServeError::IngestFailed)??;
     let (app, thread) = (Arc::clone(&parts.app), parts.thread);
     let (close, closed) = watch::channel(false);
 
-    let connections = tokio::spawn(listener::accept(
-        listener,
-        router(Arc::clone(&app)),
-        Arc::clone(&app),
-        closed,
-    ));
+    let mut keepers = JoinSet::new();
+    let others = doors::open(&config, kubernetes.as_ref(), &app, &mut keepers).await?;
+    let router = router(Arc::clone(&app));
+    let door = Door { listener, router, tls: None, max_streams: STREAMS };
+    let mut connections = JoinSet::new();
+    connections.spawn(listener::accept(door, Arc::clone(&app), closed.clone()));
     let mut loops = Loops::new(Arc::clone(&app), clients, parts.restored);
     for (workload, samples) in parts.workloads {
         loops.start(workload, &samples).await;
+    }
+    // Other autoscalers are answered once there is a loop for each workload.
+    for door in others {
+        connections.spawn(listener::accept(door, Arc::clone(&app), closed.clone()));
     }
     let ticker = tokio::spawn(tick(Arc::clone(&app)));
     let (stop, stopped) = watch::channel(false);
@@ -129,7 +146,7 @@ pub async fn run(
     ticker.abort();
     app.events.close();
     let _ = close.send(true);
-    let _ = tokio::time::timeout(CLOSE_GRACE, connections).await;
+    let _ = tokio::time::timeout(CLOSE_GRACE, connections.join_all()).await;
     match (failed, saved) {
         (true, _) => Err(ServeError::IngestFailed),
         (false, false) => Err(ServeError::NotSaved),
@@ -187,9 +204,11 @@ fn obey(
 
 /// The clients that the workloads need.
 async fn clients(config: &Config) -> Result<Clients, ServeError> {
-    let of_cluster =
+    let scales_there =
         |workload: &WorkloadConfig| matches!(workload.actuator, ActuatorConfig::Kubernetes(_));
-    let needs_cluster = config.kubernetes.is_some() || config.workloads.iter().any(of_cluster);
+    let needs_cluster = config.kubernetes.is_some()
+        || config.external_metrics.is_some()
+        || config.workloads.iter().any(scales_there);
     let kubernetes = if needs_cluster {
         let client = kubernetes::client(config.kubeconfig.as_deref()).await;
         Some(client.map_err(ServeError::Kubernetes)?)

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{Process, Program, WorkDir, paths};
 
-const START_LIMIT: Duration = Duration::from_secs(180);
+const START_LIMIT: Duration = Duration::from_mins(3);
 const STOP_GRACE: Duration = Duration::from_secs(15);
 
 /// A part that runs as a process of its own.
@@ -63,7 +63,8 @@ impl ControlPlane {
             .wait_until(START_LIMIT, || async { std::fs::read_to_string(&ready).ok() })
             .await?;
         let said: Value = serde_json::from_str(&text).context("ready.json")?;
-        let server = said["server"].as_str().context("ready.json names no server")?.to_owned();
+        let server = said.get("server").and_then(Value::as_str);
+        let server = server.context("ready.json names no server")?.to_owned();
         Ok(Self { process, directory, server })
     }
 

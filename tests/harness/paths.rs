@@ -35,6 +35,12 @@ pub fn wasm() -> Result<PathBuf> {
     find("FORESAIL_WASM", &[root().join("target/wasm/foresail_filter.wasm")], "make wasm")
 }
 
+/// KEDA's client of external scalers; `KEDA_CLIENT_BIN` overrides it.
+pub fn keda_client() -> Result<PathBuf> {
+    let here = root().join(".tools/bin/keda-client");
+    find("KEDA_CLIENT_BIN", &[here], "tools/setup.sh keda")
+}
+
 /// The Kubernetes control plane; `CONTROL_PLANE_BIN` overrides it.
 pub fn control_plane() -> Result<PathBuf> {
     let here = root().join(".tools/bin/control-plane");

@@ -39,6 +39,7 @@ impl Collector for AppCollector {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let mut families = Families(encoder);
         process(&self.0, &mut families)?;
+        questions(&self.0, &mut families)?;
         workloads::encode(&self.0, &mut families)
     }
 }
@@ -149,4 +150,17 @@ fn process(app: &App, families: &mut Families<'_>) -> Result<(), fmt::Error> {
     let family =
         families.0.encode_descriptor("store_commit_seconds", help, None, commits.metric_type())?;
     commits.encode(family)
+}
+
+/// What other autoscalers asked.
+fn questions(app: &App, families: &mut Families<'_>) -> Result<(), fmt::Error> {
+    let labelled = app.questions.all().into_iter();
+    let labelled =
+        labelled.map(|((from, answer), count)| ([("from", from), ("answer", answer)], count));
+    let labelled: Vec<_> = labelled.collect();
+    families.counter(
+        "scaling_questions",
+        "Questions of other autoscalers by who asked and what was answered",
+        labelled.iter().map(|(labels, count)| (labels.as_slice(), *count)),
+    )
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use super::Events;
+use super::{Events, Questions};
 use crate::actuate::Actuation;
 use crate::config::WorkloadConfig;
 use crate::forecast::Curve;
@@ -24,6 +24,8 @@ pub struct App {
     pub events: Events,
     /// What became of connections.
     pub connections: ConnectionCounters,
+    /// What other autoscalers asked.
+    pub questions: Questions,
     /// Bytes of request bodies that are being read.
     pub(super) body_bytes: AtomicUsize,
 }
@@ -36,6 +38,7 @@ impl App {
             controls: Controls::default(),
             events: Events::default(),
             connections: ConnectionCounters::default(),
+            questions: Questions::default(),
             body_bytes: AtomicUsize::new(0),
         }
     }
@@ -151,7 +154,12 @@ impl Control {
 
     /// What the control loop last saw and did.
     pub fn status(&self) -> ControlStatus {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.read(ControlStatus::clone)
+    }
+
+    /// A look at the status, without a copy.
+    pub fn read<T>(&self, look: impl FnOnce(&ControlStatus) -> T) -> T {
+        look(&self.status.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Changes the status.

@@ -199,7 +199,8 @@ pub(super) fn built_in(target: &TargetConfig) -> Option<ApiResource> {
     }
 }
 
-async fn within<T>(
+/// Bounds a call in time.
+pub(super) async fn within<T>(
     call: impl Future<Output = Result<T, KubernetesError>>,
 ) -> Result<T, KubernetesError> {
     tokio::time::timeout(TIMEOUT, call).await.unwrap_or(Err(KubernetesError::Timeout(TIMEOUT)))
