@@ -9,6 +9,11 @@ mod front_proxy;
 mod lease;
 mod managed;
 mod pods;
+#[expect(
+    unreachable_pub,
+    clippy::duplicated_attributes,
+    reason = "KubeSchema copies the visibility of a type into a function body; columns share types"
+)]
 pub mod resource;
 mod serving_certificate;
 mod target;
@@ -24,9 +29,9 @@ use crate::clock;
 pub use cluster::Cluster;
 pub use facts::{HpaFacts, target_key};
 pub use floor::{FLOOR_ANNOTATION, give_back, set_finalizer};
+pub use front_proxy::{Caller, FrontProxy, NotAuthenticated, Reading, Reviews};
 pub use lease::{Elector, Fence, LEASE_DURATION, PAUSE_ANNOTATION, has_lapsed};
 pub use managed::{Effect, Managed, Refusal, Seen, Written};
-pub use front_proxy::{Caller, FrontProxy, NotAuthenticated, Reading, Reviews};
 pub use serving_certificate::{EXTERNAL_METRICS, ServingPair, SharedCertificate};
 pub use target::Target;
 

@@ -45,7 +45,7 @@ enum Command {
     Backtest(backtest::Arguments),
     /// Scores forecasting models on recorded load, from many points of it.
     Forecast(forecast::Arguments),
-    /// Prints the definition of the resource MeshAutoscaler.
+    /// Prints the definition of the resource `MeshAutoscaler`.
     Crd,
     /// Lists what is decided for, with objective, forecast and health.
     Status(cluster::StatusArguments),

@@ -119,8 +119,8 @@ pub async fn run(
     let ticker = tokio::spawn(tick(Arc::clone(&app)));
     let (stop, stopped) = watch::channel(false);
     let decides = match obeyed {
-        Some((config, client)) => Decides::Obey(obey(&app, &config, client, loops, &stopped)),
-        None => Decides::Configured(loops),
+        Some((config, client)) => Decides::Obey(obey(&app, &config, &client, loops, &stopped)),
+        None => Decides::Configured(Box::new(loops)),
     };
     tracing::info!(workloads = app.ingest.workloads().len(), "ready");
 
@@ -157,7 +157,7 @@ pub async fn run(
 /// Who has the control loops.
 enum Decides {
     /// The configuration file alone says what there is.
-    Configured(Loops),
+    Configured(Box<Loops>),
     /// So do resources.
     Obey(Obeying),
 }
@@ -172,7 +172,7 @@ impl Decides {
     /// Ends what begins and changes loops, and gives them back; the lease goes last.
     async fn end(self) -> Option<Loops> {
         match self {
-            Self::Configured(loops) => Some(loops),
+            Self::Configured(loops) => Some(*loops),
             Self::Obey(Obeying { controller, elector }) => {
                 let loops = tokio::time::timeout(CLOSE_GRACE, controller).await;
                 let _ = tokio::time::timeout(CLOSE_GRACE, elector).await;
@@ -186,7 +186,7 @@ impl Decides {
 fn obey(
     app: &Arc<App>,
     config: &KubernetesConfig,
-    client: kube::Client,
+    client: &kube::Client,
     loops: Loops,
     stopped: &watch::Receiver<bool>,
 ) -> Obeying {

@@ -159,7 +159,7 @@ impl Upstream {
             parts.headers.insert("impersonate-user", self.user.parse()?);
             let request = Request::from_parts(parts, Body::from(body.to_vec()));
             let answer = self.client.send(request).await?;
-            Ok(answer.map(|body| UnsyncBoxBody::new(body)))
+            Ok(answer.map(UnsyncBoxBody::new))
         })
     }
 }

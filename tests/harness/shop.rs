@@ -205,8 +205,8 @@ impl Shop {
         let result = until(limit, &what, || async {
             let object = self.autoscalers().get(NAME).await.ok()?;
             let conditions = object.data.pointer("/status/conditions")?.as_array()?.clone();
-            let found = conditions.into_iter().find(|it| it["type"] == kind)?;
-            (found["status"] == status && found["reason"] == reason).then_some(())
+            let found = conditions.into_iter().find(|it| text(it, "type") == kind)?;
+            (text(&found, "status") == status && text(&found, "reason") == reason).then_some(())
         });
         match result.await {
             Ok(()) => Ok(()),
@@ -217,7 +217,7 @@ impl Shop {
     /// The resource with its status, and the events: for a failed wait.
     async fn told(&self) -> String {
         let object = self.autoscalers().get(NAME).await.ok();
-        let status = object.map(|object| object.data["status"].to_string());
+        let status = object.and_then(|it| it.data.get("status").map(ToString::to_string));
         format!("status {}, events {:?}", status.unwrap_or_default(), self.events().await)
     }
 
@@ -254,4 +254,9 @@ impl Shop {
             .map(ResourceExt::name_any)
             .collect())
     }
+}
+
+/// A member that is a text.
+fn text<'a>(object: &'a Value, member: &str) -> &'a str {
+    object.get(member).and_then(Value::as_str).unwrap_or_default()
 }

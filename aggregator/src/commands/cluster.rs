@@ -27,6 +27,7 @@ pub struct Where {
     /// The kubeconfig of the cluster; that of KUBECONFIG, ~/.kube/config or the pod unless given.
     #[arg(long, conflicts_with = "url")]
     kubeconfig: Option<PathBuf>,
+    #[expect(clippy::doc_markdown, reason = "--help prints it")]
     /// An aggregator to ask instead, such as http://127.0.0.1:9900.
     #[arg(long)]
     url: Option<String>,
@@ -45,6 +46,7 @@ pub struct StatusArguments {
 /// What `explain` takes.
 #[derive(Debug, clap::Args)]
 pub struct ExplainArguments {
+    #[expect(clippy::doc_markdown, reason = "--help prints it")]
     /// NAMESPACE/NAME: of a MeshAutoscaler, or with --url of a workload.
     subject: String,
     #[command(flatten)]
@@ -71,18 +73,14 @@ pub struct ReleaseArguments {
 /// When neither cluster nor aggregator answers.
 pub async fn status(arguments: &StatusArguments, mut out: impl Write) -> anyhow::Result<()> {
     let wanted = |namespace: &str| arguments.namespace.as_deref().is_none_or(|it| it == namespace);
-    let rows: Vec<show::Row> = match &arguments.place.url {
-        Some(url) => {
-            let answer = ask(url, "/v1/workloads").await?;
-            let workloads = answer.get("workloads").and_then(Value::as_array);
-            workloads.into_iter().flatten().filter_map(show::row_of_workload).collect()
-        }
-        None => {
-            let client = client(&arguments.place).await?;
-            let all: Api<MeshAutoscaler> = Api::all(client);
-            let all = all.list(&ListParams::default()).await.context(NO_RESOURCES)?;
-            all.items.iter().map(show::row_of_resource).collect()
-        }
+    let rows: Vec<show::Row> = if let Some(url) = &arguments.place.url {
+        let answer = ask(url, "/v1/workloads").await?;
+        let workloads = answer.get("workloads").and_then(Value::as_array);
+        workloads.into_iter().flatten().filter_map(show::row_of_workload).collect()
+    } else {
+        let all: Api<MeshAutoscaler> = Api::all(client(&arguments.place).await?);
+        let all = all.list(&ListParams::default()).await.context(NO_RESOURCES)?;
+        all.items.iter().map(show::row_of_resource).collect()
     };
     let rows: Vec<_> = rows.into_iter().filter(|row| wanted(&row.namespace)).collect();
     out.write_all(show::table(&rows).as_bytes())?;
@@ -100,27 +98,21 @@ pub async fn explain(arguments: &ExplainArguments, mut out: impl Write) -> anyho
     let Some((namespace, name)) = arguments.subject.split_once('/') else {
         bail!("`{}` is not NAMESPACE/NAME", arguments.subject);
     };
-    let text =
-        match &arguments.place.url {
-            Some(url) => {
-                let workload = ask(url, &format!("/v1/workloads/{namespace}/{name}")).await?;
-                let path = format!("/v1/workloads/{namespace}/{name}/decisions?limit=1");
-                show::workload_in_words(&workload, &ask(url, &path).await?)
-            }
-            None => {
-                let client = client(&arguments.place).await?;
-                let api: Api<MeshAutoscaler> = Api::namespaced(client, namespace);
-                let resource = api.get(name).await;
-                show::resource_in_words(&resource.with_context(|| {
-                    format!("the MeshAutoscaler {namespace}/{name} cannot be read")
-                })?)
-            }
-        };
+    let text = if let Some(url) = &arguments.place.url {
+        let workload = ask(url, &format!("/v1/workloads/{namespace}/{name}")).await?;
+        let path = format!("/v1/workloads/{namespace}/{name}/decisions?limit=1");
+        show::workload_in_words(&workload, &ask(url, &path).await?)
+    } else {
+        let client = client(&arguments.place).await?;
+        let resource = Api::<MeshAutoscaler>::namespaced(client, namespace).get(name).await;
+        let unread = || format!("the MeshAutoscaler {namespace}/{name} cannot be read");
+        show::resource_in_words(&resource.with_context(unread)?)
+    };
     out.write_all(text.as_bytes())?;
     Ok(())
 }
 
-/// Gives every floor back when no aggregator holds the lease any longer: what a CronJob runs, so
+/// Gives every floor back when no aggregator holds the lease any longer: what a `CronJob` runs, so
 /// that floors do not outlive all aggregators.
 ///
 /// # Errors

@@ -36,6 +36,7 @@ pub struct KubernetesConfig {
 }
 
 /// Reads `kubernetes`. `Some(None)` when nothing is to be watched, `None` when a problem was found.
+#[expect(clippy::option_option, reason = "absent and wrong are different")]
 pub(super) fn read(
     top: &mut Section<'_>,
     problems: &mut Vec<Problem>,
@@ -45,7 +46,7 @@ pub(super) fn read(
     let name_of = |value: &serde_json::Value| {
         value.as_str().filter(|name| (1..=253).contains(&name.len())).map(str::to_owned)
     };
-    let watch = s.read("watch", Some(false), "true or false", problems, |v| v.as_bool());
+    let watch = s.read("watch", Some(false), "true or false", problems, serde_json::Value::as_bool);
     let mut namespaces = Vec::new();
     for (path, item) in s.list("namespaces", problems).unwrap_or_default() {
         match name_of(item) {

@@ -157,7 +157,10 @@ impl Cluster {
                 None => Api::all_with(client, resource),
             };
             let stream = watcher::watcher(api, watch_config());
-            self.spawn(Arc::clone(&cache).follow(namespace.clone(), stream, TargetFacts::keep));
+            self.spawn(
+                Arc::clone(&cache)
+                    .follow(namespace.clone(), stream, |object| TargetFacts::keep(&object)),
+            );
         }
         cache
     }
@@ -245,7 +248,7 @@ impl Cluster {
     }
 
     /// Publishes an event about an object, when this process leads; one that fails is only logged.
-    pub fn publish(&self, about: ObjectReference, warns: bool, reason: &str, note: String) {
+    pub fn publish(&self, about: ObjectReference, warns: bool, reason: &str, note: &str) {
         if !self.0.fence.leads() {
             return;
         }

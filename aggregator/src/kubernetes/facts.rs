@@ -185,7 +185,7 @@ pub(crate) struct TargetFacts {
 }
 
 impl TargetFacts {
-    pub(super) fn keep(object: DynamicObject) -> Option<(Key, Self)> {
+    pub(super) fn keep(object: &DynamicObject) -> Option<(Key, Self)> {
         let key = key(&object.metadata)?;
         let at = |path: &str| object.data.pointer(path);
         let number = |path: &str| at(path).and_then(Value::as_i64);
@@ -193,7 +193,7 @@ impl TargetFacts {
         let unseen = number("/status/observedGeneration").unwrap_or(0) < generation;
         let old_pods = match (number("/status/replicas"), number("/status/updatedReplicas")) {
             (Some(all), updated) if at("/status/updateRevision").is_none() => {
-                all > updated.unwrap_or(if object_has_revisions(&object) { 0 } else { all })
+                all > updated.unwrap_or(if object_has_revisions(object) { 0 } else { all })
             }
             _ => at("/status/updateRevision") != at("/status/currentRevision"),
         };
@@ -208,7 +208,7 @@ impl TargetFacts {
     }
 }
 
-/// A ReplicaSet has one revision and counts no updated pods.
+/// A `ReplicaSet` has one revision and counts no updated pods.
 fn object_has_revisions(object: &DynamicObject) -> bool {
     object.types.as_ref().is_none_or(|types| types.kind != "ReplicaSet")
 }
@@ -240,7 +240,7 @@ mod tests {
     use super::*;
     use serde_json::{from_value, json};
 
-    fn target(spec: Value, status: Value) -> TargetFacts {
+    fn target(spec: &Value, status: &Value) -> TargetFacts {
         let object = json!({
             "apiVersion": "apps/v1",
             "kind": "Deployment",
@@ -248,12 +248,12 @@ mod tests {
             "spec": spec,
             "status": status,
         });
-        TargetFacts::keep(from_value(object).unwrap()).unwrap().1
+        TargetFacts::keep(&from_value(object).unwrap()).unwrap().1
     }
 
     #[test]
     fn a_rollout_is_seen_by_its_old_pods_and_before_it_begins() {
-        let facts = |status| target(json!({"replicas": 4}), status).rollout;
+        let facts = |status| target(&json!({"replicas": 4}), &status).rollout;
         let seen = |all: i64, updated: i64| {
             facts(json!({"observedGeneration": 3, "replicas": all, "updatedReplicas": updated}))
         };

@@ -57,7 +57,7 @@ pub(crate) async fn set(
 /// Gives the owner's own `minReplicas` back; nothing when it was never raised.
 ///
 /// # Errors
-/// As [`set`].
+/// As any call of the API server; [`KubernetesError::Moved`] when somebody wrote it in between.
 pub async fn give_back(client: &Client, key: &Key, seen: &HpaFacts) -> Result<(), KubernetesError> {
     match seen.users_min {
         None => Ok(()),

@@ -134,7 +134,7 @@ impl Elector {
         let leads = self.fence.leads();
         self.fence.lock().renewed = None;
         if leads && let Some((lease, _)) = self.seen.take() {
-            let given_back = self.held_by(lease, "", clock::now());
+            let given_back = Self::held_by(lease, "", clock::now());
             let params = PostParams::default();
             let call = self.api.replace(&self.name, &params, &given_back);
             let _ = tokio::time::timeout(TIMEOUT, call).await;
@@ -159,24 +159,24 @@ impl Elector {
             self.fence.lock().renewed = None;
             return Ok(());
         }
-        let lease = self.held_by(lease, &self.identity, clock::now());
+        let lease = Self::held_by(lease, &self.identity, clock::now());
         let params = PostParams::default();
         let lease = self.api.replace(&self.name, &params, &lease).await?;
-        self.confirmed(lease, watch);
+        self.confirmed(&lease, watch);
         Ok(())
     }
 
     async fn create(&mut self, watch: Stopwatch) -> Result<(), KubernetesError> {
         let metadata = ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() };
         let lease = Lease { metadata, spec: None };
-        let lease = self.held_by(lease, &self.identity, clock::now());
+        let lease = Self::held_by(lease, &self.identity, clock::now());
         let lease = self.api.create(&PostParams::default(), &lease).await?;
-        self.confirmed(lease, watch);
+        self.confirmed(&lease, watch);
         Ok(())
     }
 
-    fn confirmed(&mut self, lease: Lease, sent: Stopwatch) {
-        self.note(&lease);
+    fn confirmed(&mut self, lease: &Lease, sent: Stopwatch) {
+        self.note(lease);
         self.fence.lock().renewed = Some(sent);
     }
 
@@ -213,7 +213,7 @@ impl Elector {
     }
 
     /// The lease with another holder.
-    fn held_by(&self, mut lease: Lease, identity: &str, now: Timestamp) -> Lease {
+    fn held_by(mut lease: Lease, identity: &str, now: Timestamp) -> Lease {
         let time = i64::try_from(now.as_micros())
             .ok()
             .and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok())

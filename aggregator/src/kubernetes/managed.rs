@@ -357,14 +357,14 @@ impl Managed {
         };
         let who = target.writer.as_deref().unwrap_or("somebody else");
         if is_foreign {
-            self.tell(false, "ForeignWrite", format!("{who} set {replicas} replicas"), true);
+            self.tell(false, "ForeignWrite", &format!("{who} set {replicas} replicas"), true);
         }
         if contested {
             let note = format!(
                 "{who} has set the replicas three times in ten minutes; nothing is changed until \
                  this resource is edited"
             );
-            self.tell(true, "Contested", note, true);
+            self.tell(true, "Contested", &note, true);
         }
     }
 
@@ -375,7 +375,7 @@ impl Managed {
         self.state().refusal = Some(refusal);
         // What is not listed yet passes by itself.
         if self.0.acts && !matches!(error, KubernetesError::NotListed(_)) {
-            self.tell(true, reason(error), told, false);
+            self.tell(true, reason(error), &told, false);
         }
     }
 
@@ -388,13 +388,13 @@ impl Managed {
             if TOLD_GUARDS.contains(&guard.guard.as_str()) {
                 let note =
                     format!("{} -> {}: {}", guard.from_replicas, guard.to_replicas, guard.reason);
-                self.tell(true, camel(&guard.guard), note, false);
+                self.tell(true, camel(&guard.guard), &note, false);
             }
         }
     }
 
     /// Publishes an event; unless `always`, the same reason only now and then.
-    fn tell(&self, warns: bool, reason: &str, note: String, always: bool) {
+    fn tell(&self, warns: bool, reason: &str, note: &str, always: bool) {
         if !self.0.cluster.fence().leads() {
             return;
         }

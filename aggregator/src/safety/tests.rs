@@ -263,6 +263,8 @@ fn a_burst_lets_nothing_down_until_a_stable_window_has_passed() {
     assert_eq!(after.desired_replicas, 3);
 }
 
+type Change = fn(&mut ClusterFacts);
+
 #[test]
 fn what_the_cluster_forbids_holds_in_its_direction_and_nothing_overrules_it() {
     let config = config(UNDAMPED);
@@ -271,7 +273,7 @@ fn what_the_cluster_forbids_holds_in_its_direction_and_nothing_overrules_it() {
         change(&mut facts);
         facts
     };
-    let cases: [(fn(&mut ClusterFacts), &str, u32, u32); 8] = [
+    let cases: [(Change, &str, u32, u32); 8] = [
         (|facts| facts.rollout = true, "rollout", 10, 15),
         (|facts| facts.overdue_pods = 1, "unready", 10, 15),
         (|facts| facts.unschedulable_pods = 2, "unschedulable", 3, 10),

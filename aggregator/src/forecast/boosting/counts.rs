@@ -30,7 +30,6 @@ impl Counts {
     }
 
     /// Rows.
-    #[expect(clippy::cast_possible_truncation, reason = "24 bits of it are kept")]
     pub(super) const fn rows(self) -> usize {
         (self.0 as usize) & MAX_ROWS
     }

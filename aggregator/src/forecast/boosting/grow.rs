@@ -225,7 +225,9 @@ impl<'a, const Q: usize> Grower<'a, Q> {
 
     fn count(&self, sample: &[u32]) -> Counts {
         let mut sum = Counts::default();
-        sample.iter().for_each(|row| sum.add(self.counts[*row as usize]));
+        for row in sample {
+            sum.add(self.counts[*row as usize]);
+        }
         sum
     }
 

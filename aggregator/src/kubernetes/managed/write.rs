@@ -66,7 +66,7 @@ impl Managed {
         if target.replicas == 0 && self.ordered(&target.resource_version).is_none() {
             let note =
                 "somebody has scaled the target to 0; it is left alone until it is scaled up";
-            self.tell(false, "SwitchedOff", note.to_owned(), false);
+            self.tell(false, "SwitchedOff", note, false);
             return Ok(Effect::SwitchedOff);
         }
         self.check(&target)?;
@@ -185,6 +185,6 @@ impl Managed {
             (true, true) => "FloorRaised",
             (true, false) => "FloorLowered",
         };
-        self.tell(false, reason, format!("{what} {from} -> {to}: {why}"), true);
+        self.tell(false, reason, &format!("{what} {from} -> {to}: {why}"), true);
     }
 }
