@@ -4,19 +4,22 @@
 //! It is deterministic: the same observations at the same times give the same decisions, bit for
 //! bit, as long as refits are installed between the same steps.
 
+mod warm;
+
 use std::fmt::Write;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::capacity::{CapacityLearner, Evidence, Expectation, slow_share};
+use crate::capacity::{CapacityLearner, Evidence, Expectation, Outside, StartupTimes, slow_share};
 use crate::config::{CapacitySource, WorkloadConfig};
 use crate::features::Track;
 use crate::forecast::{Curve, Forecaster, Load, RefitJob, Refitted};
 use crate::journal::{Decision, GuardRecord, Observation, Signal};
-use crate::policy::{Policy, Proposal};
+use crate::policy::{Known, Policy, Proposal};
 use crate::safety::{Approved, Safety, Verdict};
 use crate::units::{Rps, Timestamp};
+use warm::Warm;
 
 /// Coverage below which a measured rate says nothing of the whole workload's load.
 const LEARN_COVERAGE: f64 = 0.8;
@@ -39,6 +42,8 @@ pub struct Snapshot {
     safety: Safety,
     policy: Policy,
     capacity: CapacityLearner,
+    outside: Outside,
+    startups: StartupTimes,
     last_decision: Option<Decision>,
 }
 
@@ -51,6 +56,9 @@ pub struct Autoscaler {
     safety: Safety,
     policy: Policy,
     capacity: CapacityLearner,
+    outside: Outside,
+    startups: StartupTimes,
+    warm: Warm,
     expectation: Expectation,
     forecaster: Forecaster,
     curve: Option<Curve>,
@@ -68,6 +76,9 @@ impl Autoscaler {
             safety: Safety::new(now),
             policy: Policy::for_budget(config.objective.budget),
             capacity: CapacityLearner::new(config.target_rps_per_replica),
+            outside: Outside::default(),
+            startups: StartupTimes::default(),
+            warm: Warm::default(),
             expectation: Expectation::new(&config.objective),
             forecaster: Forecaster::new(config),
             curve: None,
@@ -97,6 +108,8 @@ impl Autoscaler {
             safety: snapshot.safety.restarted(now),
             policy: snapshot.policy,
             capacity: snapshot.capacity,
+            outside: snapshot.outside,
+            startups: snapshot.startups,
             forecaster: match load {
                 Some(load) => forecaster.with_load(load),
                 None => forecaster,
@@ -114,6 +127,8 @@ impl Autoscaler {
             safety: self.safety.clone(),
             policy: self.policy.clone(),
             capacity: self.capacity.clone(),
+            outside: self.outside.clone(),
+            startups: self.startups.clone(),
             last_decision: self.last_decision.clone(),
         }
     }
@@ -203,9 +218,31 @@ impl Autoscaler {
         }
     }
 
+    /// Time from ordering a replica until it serves: what was given, or what was measured where that
+    /// is longer by more than one look at the replicas can be off.
+    pub fn startup(&self) -> Duration {
+        let given = self.config.startup_time;
+        let measured = self.startups.usual().unwrap_or(given);
+        if measured > given + self.config.decision_interval { measured } else { given }
+    }
+
+    /// Learns from the replica counts: start-up times, deploys, and whether those that serve are warm.
+    fn learn_replicas(&mut self, now: Timestamp, observation: &Observation) {
+        let (Some(current), Some(ready)) =
+            (observation.current_replicas, observation.ready_replicas)
+        else {
+            return;
+        };
+        self.startups.observe(now, current, ready);
+        let rollout = observation.cluster.as_ref().is_some_and(|facts| facts.rollout);
+        if self.warm.observe(now, ready, rollout) {
+            self.capacity.deployed();
+        }
+    }
+
     /// Learns from the latency at the load since the last decision.
-    fn learn_capacity(&mut self, observation: &Observation) {
-        if self.config.capacity == CapacitySource::Fixed {
+    fn learn_capacity(&mut self, now: Timestamp, observation: &Observation) {
+        if self.config.capacity == CapacitySource::Fixed || !self.warm.is_warm(now) {
             return;
         }
         let latency = self.config.objective.latency;
@@ -242,10 +279,15 @@ impl Autoscaler {
     }
 
     fn decide(&mut self, now: Timestamp, observation: &Observation, fault: Option<String>) -> Step {
-        self.learn_capacity(observation);
-        let capacity = self.safe_rps();
-        let curve = self.curve.as_ref();
-        let proposal = self.policy.propose(&self.config, now, observation, capacity, curve);
+        self.learn_replicas(now, observation);
+        let own = self.outside.without_excess(observation.clone(), self.config.decision_interval);
+        self.learn_capacity(now, &own);
+        let known = Known {
+            capacity: self.safe_rps(),
+            startup: self.startup(),
+            curve: self.curve.as_ref(),
+        };
+        let proposal = self.policy.propose(&self.config, now, &own, known);
         let verdict = self.safety.judge(&self.config, now, observation, &proposal);
         let decision = self.record(now, observation, proposal, &verdict, fault);
         self.last_decision = Some(decision.clone());

@@ -1,25 +1,37 @@
 //! What one ready replica can safely serve, learned from ordinary traffic.
 //!
 //! A Bayesian filter over a grid of hypotheses: how much a replica serves while the objective just
-//! holds, and on how many requests it works at once. Each interval's share of slow requests at its
-//! load per replica says how likely each hypothesis is; old evidence fades. The decision uses a low
-//! quantile of what is left, so that doubt costs replicas and not latency.
+//! holds, and how the share of slow requests grows around that load. Each interval's share of slow
+//! requests at its load per replica says how likely each hypothesis is. Three things keep it honest
+//! without a word from anybody: no interval speaks louder than a bound, so a noisy neighbour is
+//! outvoted; old evidence fades and no hypothesis is ruled out for good, so a deploy that changes
+//! the capacity is believed after a few intervals; and loads that were never seen to be fine are
+//! not promised. The decision uses a low quantile of what is left, so that doubt costs replicas and
+//! not latency.
+
+mod curves;
+mod outside;
+mod startup;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Objective;
-use crate::queueing::{safe_utilisation, sojourn_tail};
-use crate::units::Rps;
+use crate::units::{Ratio, Rps};
+use curves::CURVES;
 
-/// Requests that a replica may work on at once.
-const WORKERS: [u32; 4] = [1, 4, 8, 16];
-/// Hypotheses of capacity for each.
+pub use curves::Expectation;
+pub use outside::Outside;
+pub use startup::StartupTimes;
+
+/// Hypotheses of capacity for each shape.
 const CAPACITIES: usize = 96;
 /// The grid reaches from this to that multiple of its centre.
-const LOWEST: f64 = 0.12;
-const HIGHEST: f64 = 2.8;
+const LOWEST: f64 = 0.1;
+const HIGHEST: f64 = 4.0;
+/// Where its middle has to lie, else the grid moves by this factor.
+const INNER: (f64, f64) = (0.2, 3.0);
+const SHIFT: f64 = 1.25;
 /// What evidence keeps of its weight, an interval.
 const KEEP: f64 = 0.999;
 /// Requests of an interval count at most as so many: they are not independent.
@@ -30,8 +42,21 @@ const PRIOR_SPREAD: f64 = 0.35;
 const CAUTIOUS: f64 = 0.25;
 /// Odds are kept within this, so that no hypothesis is ruled out for good.
 const FLOOR: f64 = -12.0;
-/// A service's own time against the objective's latency, when nothing is known of it.
-const SERVICE_SHARE: f64 = 1.0 / 7.0;
+/// How likely an interval is to be as it is for reasons of its own (a neighbour, a cold cache), as
+/// the logarithm: no interval speaks louder than this against a hypothesis.
+const OUTLIER: f64 = -4.0;
+/// What odds keep when the target's template changes.
+const KEPT_OF_OLD: f64 = 0.2;
+/// Loads up to this multiple of the highest that was seen to be fine are promised.
+const BEYOND: f64 = 1.1;
+/// What the highest fine load keeps of itself, an interval.
+const PROVEN_KEEP: f64 = 0.9999;
+/// A replica serves at most about this multiple of its safe load, give or take a spread (standard
+/// deviation of the logarithm), whatever comes: in overload this alone tells hypotheses apart.
+const SATURATION: f64 = 1.3;
+const SATURATION_SPREAD: f64 = 0.3;
+/// What the highest load lately keeps of itself, an interval.
+const SERVED_KEEP: f64 = 0.99;
 
 /// What an interval showed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,43 +72,25 @@ pub struct Evidence {
 /// Learns a workload's capacity.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CapacityLearner {
+    /// The number that the user gave.
+    nominal: f64,
     centre: f64,
-    /// Log odds by workers, then by capacity.
+    /// The highest load that was seen to be fine.
+    proven: f64,
+    /// The highest load lately.
+    served: f64,
+    /// Log odds by shape, then by capacity.
     odds: Vec<f32>,
-}
-
-/// Slow shares that hypotheses expect, by workers and load relative to capacity.
-#[derive(Clone, Debug)]
-pub struct Expectation {
-    safe: [f64; WORKERS.len()],
-    latency_s: f64,
-}
-
-impl Expectation {
-    /// For an objective.
-    pub fn new(objective: &Objective) -> Self {
-        let latency_s = objective.latency.as_secs_f64();
-        let safe = WORKERS.map(|workers| {
-            let service = latency_s * SERVICE_SHARE;
-            safe_utilisation(workers, service, objective.quantile.get(), latency_s).max(0.05)
-        });
-        Self { safe, latency_s }
-    }
-
-    /// Slow share at a load relative to capacity.
-    fn slow_share(&self, which: usize, relative: f64) -> f64 {
-        let (Some(workers), Some(safe)) = (WORKERS.get(which), self.safe.get(which)) else {
-            return 0.5;
-        };
-        let service = self.latency_s * SERVICE_SHARE;
-        sojourn_tail(*workers, relative * safe, service, self.latency_s).clamp(2e-4, 0.999)
-    }
 }
 
 /// Relative capacity of a place on the grid.
 fn relative(place: f64) -> f64 {
-    let share = place / (CAPACITIES - 1) as f64;
-    LOWEST * (HIGHEST / LOWEST).powf(share)
+    LOWEST * (HIGHEST / LOWEST).powf(place / (CAPACITIES - 1) as f64)
+}
+
+/// `x ln x`, which is 0 at 0.
+fn entropy(x: f64) -> f64 {
+    if x > 0.0 { x * x.ln() } else { 0.0 }
 }
 
 fn narrow(value: f64) -> f32 {
@@ -96,17 +103,13 @@ fn narrow(value: f64) -> f32 {
 impl CapacityLearner {
     /// Begins with the number that the user gave, taken for a good guess.
     pub fn new(nominal: Rps) -> Self {
-        let mut learner = Self { centre: nominal.get().max(1e-3), odds: Vec::new() };
-        learner.odds = WORKERS
-            .iter()
-            .flat_map(|_| {
-                (0..CAPACITIES).map(|place| {
-                    let z = relative(place as f64).ln() / PRIOR_SPREAD;
-                    narrow((-z * z / 2.0).max(FLOOR))
-                })
-            })
-            .collect();
-        learner
+        let nominal = nominal.get().max(1e-3);
+        let prior = |place: usize| {
+            let z = relative(place as f64).ln() / PRIOR_SPREAD;
+            narrow((-z * z / 2.0).max(FLOOR))
+        };
+        let odds = (0..CURVES).flat_map(|_| (0..CAPACITIES).map(prior)).collect();
+        Self { nominal, centre: nominal, proven: 0.0, served: 0.0, odds }
     }
 
     /// Learns from an interval. Evidence that is not a number, negative, or of no requests teaches
@@ -119,15 +122,21 @@ impl CapacityLearner {
         if !is_valid {
             return;
         }
+        self.served = rps_per_replica.max(self.served * SERVED_KEEP);
+        self.proven *= PROVEN_KEEP;
+        // Of fewer requests, none would be slow by chance alone.
+        if slow_share <= expectation.allowed() && requests * expectation.allowed() >= 1.0 {
+            self.proven = self.proven.max(rps_per_replica);
+        }
         let weight = requests.min(MOST_REQUESTS);
         let load = rps_per_replica / self.centre;
+        let best = entropy(slow_share) + entropy(1.0 - slow_share);
         for (at, odds) in self.odds.iter_mut().enumerate() {
-            let (which, place) = (at / CAPACITIES, at % CAPACITIES);
-            let part = load / relative(place as f64);
-            let slow = expectation.slow_share(which, part);
-            let likelihood =
-                weight * (slow_share * slow.ln() + (1.0 - slow_share) * (1.0 - slow).ln());
-            *odds = narrow(f64::from(*odds) * KEEP + likelihood);
+            let (curve, place) = (at / CAPACITIES, at % CAPACITIES);
+            let logs = expectation.logs(curve, load / relative(place as f64));
+            let fit = slow_share * logs.slow + (1.0 - slow_share) * logs.fast - best;
+            let likelihood = (weight * fit).min(0.0).exp() + OUTLIER.exp();
+            *odds = narrow(f64::from(*odds) * KEEP + likelihood.ln());
         }
         let most = self.odds.iter().copied().fold(f32::MIN, f32::max);
         for odds in &mut self.odds {
@@ -138,16 +147,16 @@ impl CapacityLearner {
 
     /// The target's template changed: what was learned is now a weak guess.
     pub fn deployed(&mut self) {
-        self.odds.iter_mut().for_each(|odds| *odds *= 0.2);
+        self.odds.iter_mut().for_each(|odds| *odds *= narrow(KEPT_OF_OLD));
     }
 
     /// Moves the grid when the truth seems to lie at its edge.
     fn follow(&mut self) {
         let middle = self.quantile(0.5);
-        let shift = if middle > 2.0 {
-            1.25
-        } else if middle < 0.5 {
-            0.8
+        let shift = if middle > INNER.1 {
+            SHIFT
+        } else if middle < INNER.0 {
+            1.0 / SHIFT
         } else {
             return;
         };
@@ -164,14 +173,30 @@ impl CapacityLearner {
         self.centre *= (HIGHEST / LOWEST).powf(steps);
     }
 
-    /// A quantile of the posterior, relative to the grid's centre.
-    fn quantile(&self, share: f64) -> f64 {
+    /// Posterior weight of each capacity.
+    fn mass(&self) -> [f64; CAPACITIES] {
         let mut mass = [0.0; CAPACITIES];
         for row in self.odds.chunks(CAPACITIES) {
             for (mass, odds) in mass.iter_mut().zip(row) {
                 *mass += f64::from(*odds).exp();
             }
         }
+        for (place, mass) in mass.iter_mut().enumerate() {
+            *mass *= self.can_serve(relative(place as f64));
+        }
+        mass
+    }
+
+    /// How likely a replica of this relative capacity is to serve what was served lately, 0 to 1.
+    fn can_serve(&self, relative: f64) -> f64 {
+        let beyond = (self.served / (self.centre * relative * SATURATION)).ln().max(0.0);
+        let z = beyond / SATURATION_SPREAD;
+        (-z * z / 2.0).exp()
+    }
+
+    /// A quantile of the posterior, relative to the grid's centre.
+    fn quantile(&self, share: f64) -> f64 {
+        let mass = self.mass();
         let wanted = share * mass.iter().sum::<f64>();
         let mut below = 0.0;
         for (place, mass) in mass.iter().enumerate() {
@@ -185,7 +210,26 @@ impl CapacityLearner {
 
     /// The rate per replica that is safe, cautiously.
     pub fn safe_rps(&self) -> Rps {
-        Rps::new(self.centre * self.quantile(CAUTIOUS)).unwrap_or_default()
+        let promised = self.nominal.max(BEYOND * self.proven);
+        Rps::new((self.centre * self.quantile(CAUTIOUS)).min(promised)).unwrap_or_default()
+    }
+
+    /// The rate per replica of which the truth is below with this probability.
+    pub fn credible_rps(&self, probability: Ratio) -> Rps {
+        Rps::new(self.centre * self.quantile(probability.get())).unwrap_or_default()
+    }
+
+    /// Share of slow requests, 0 to 1, to expect of a load per replica.
+    pub fn expected_slow_share(&self, expectation: &Expectation, load: Rps) -> f64 {
+        let (mut sum, mut all) = (0.0, 0.0);
+        for (at, odds) in self.odds.iter().enumerate() {
+            let (curve, place) = (at / CAPACITIES, at % CAPACITIES);
+            let capacity = relative(place as f64);
+            let weight = f64::from(*odds).exp() * self.can_serve(capacity);
+            sum += weight * expectation.logs(curve, load.get() / self.centre / capacity).slow.exp();
+            all += weight;
+        }
+        if all > 0.0 { sum / all } else { 1.0 }
     }
 }
 

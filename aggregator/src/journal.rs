@@ -26,6 +26,9 @@ pub struct Observation {
     pub error_ratio: Option<Ratio>,
     /// Mean number of requests in flight over the whole workload.
     pub concurrency: Option<f64>,
+    /// Mean number of its calls to other services in flight; `None` when it makes none, or none that
+    /// its proxies see.
+    pub outbound_concurrency: Option<f64>,
     /// Share of the Ready replicas whose proxies were heard in every window that counts here.
     pub coverage: Option<Ratio>,
     /// Replicas that exist.
@@ -87,6 +90,7 @@ impl Observation {
             p95_ms: number(self.p95_ms),
             p99_ms: number(self.p99_ms),
             concurrency: number(self.concurrency),
+            outbound_concurrency: number(self.outbound_concurrency),
             ..self.clone()
         }
     }

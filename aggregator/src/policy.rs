@@ -64,6 +64,17 @@ impl Proposal {
     }
 }
 
+/// What was learned of a workload, and is expected of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// What a ready replica serves safely.
+    pub capacity: Rps,
+    /// Time from ordering a replica until it serves.
+    pub startup: Duration,
+    /// The forecast, if there is one.
+    pub curve: Option<&'a Curve>,
+}
+
 /// What the policy remembers of a workload.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Policy {
@@ -88,19 +99,19 @@ impl Policy {
         self.priced.price().get()
     }
 
-    /// Asks every signal. `capacity` is what a ready replica serves safely.
+    /// Asks every signal.
     pub fn propose(
         &mut self,
         config: &WorkloadConfig,
         now: Timestamp,
         observation: &Observation,
-        capacity: Rps,
-        curve: Option<&Curve>,
+        known: Known<'_>,
     ) -> Proposal {
         let missed = misses(&config.objective, observation);
         self.learn(config, observation, missed);
+        let Known { capacity, curve, .. } = known;
         let predictive =
-            curve.and_then(|curve| self.predictive(config, now, observation, capacity, curve));
+            curve.and_then(|curve| self.predictive(config, now, observation, &known, curve));
         let reactive = reactive(config, observation, capacity, predictive.is_none());
         let burst = burst(config, observation, capacity);
         let (predictive, forecast) = predictive.unzip();
@@ -133,10 +144,11 @@ impl Policy {
         config: &WorkloadConfig,
         now: Timestamp,
         observation: &Observation,
-        capacity: Rps,
+        known: &Known<'_>,
         curve: &Curve,
     ) -> Option<(Signal, ForecastUsed)> {
         let rps = observation.rps?.get();
+        let capacity = known.capacity;
         let ready = observation.ready_replicas.unwrap_or(0);
         let latency = config.objective.latency;
         let view = View {
@@ -144,7 +156,7 @@ impl Policy {
             backlog: priced::backlog(observation.concurrency, ready, capacity.get(), latency),
             capacity: capacity.get(),
             points: &curve.points,
-            lead: lead_steps(config.startup_time, config.forecast.step),
+            lead: lead_steps(known.startup, config.forecast.step),
             replicas: observation.current_replicas?,
             profile: config.profile,
             without: config.without,

@@ -301,6 +301,7 @@ impl WorkloadTelemetry {
             p99_ms: summary.p99_micros.map(millis),
             error_ratio: summary.error_ratio.and_then(|r| Ratio::new(f64::from(r)).ok()),
             concurrency: summary.concurrency.map(f64::from),
+            outbound_concurrency: sum.outbound_concurrency(),
             coverage: summary.coverage.and_then(|c| Ratio::new(f64::from(c)).ok()),
             current_replicas: replicas.map(|status| status.current_replicas),
             ready_replicas: replicas.map(|status| status.ready_replicas),

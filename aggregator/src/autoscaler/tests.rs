@@ -182,3 +182,60 @@ proptest! {
         }
     }
 }
+
+/// Learns the capacity from 8 requests per second and replica for ten minutes, all of it well within
+/// the objective, and then from `second` for ten minutes more; the replicas asked for at the end.
+fn after_ten_minutes_of(second: &Observation) -> u32 {
+    let config = WorkloadConfig { capacity: CapacitySource::Learned, ..config() };
+    let mut autoscaler = Autoscaler::new(&config, at(0));
+    let usual = Observation {
+        p50_ms: Some(40.0),
+        p95_ms: Some(90.0),
+        p99_ms: Some(140.0),
+        concurrency: Some(4.0),
+        outbound_concurrency: Some(2.0),
+        ..observed(at(0), 80.0, 10)
+    };
+    let mut desired = 10;
+    for step in 1..=240 {
+        let now = at(step * 5);
+        let seen = if step <= 120 { &usual } else { second };
+        let seen = Observation { newest: Some(now), ..seen.clone() };
+        desired = autoscaler.step(now, &seen).decision.desired_replicas;
+    }
+    desired
+}
+
+#[test]
+fn a_slow_dependency_is_not_answered_with_replicas() {
+    // Every request takes 400 ms longer: 80 a second are 32 more in flight.
+    let slow = Observation {
+        p50_ms: Some(440.0),
+        p95_ms: Some(490.0),
+        p99_ms: Some(540.0),
+        concurrency: Some(36.0),
+        outbound_concurrency: Some(34.0),
+        ..observed(at(0), 80.0, 10)
+    };
+    let own = Observation { outbound_concurrency: Some(2.0), ..slow.clone() };
+    let (dependency, own) = (after_ten_minutes_of(&slow), after_ten_minutes_of(&own));
+    assert!(dependency <= 10 && own > 20, "{dependency} and {own} replicas");
+}
+
+#[test]
+fn a_start_up_time_that_is_longer_than_was_said_is_learned() {
+    let mut autoscaler = Autoscaler::new(&config(), at(0));
+    for round in 0..10 {
+        let begin = round * 600;
+        for (second, ready) in [(0, 4), (5, 4), (60, 4), (95, 6), (100, 6)] {
+            let current = if second == 0 || second == 100 { 4 } else { 6 };
+            let counts = Observation {
+                current_replicas: Some(current),
+                ready_replicas: Some(ready.min(current)),
+                ..observed(at(begin + second), 20.0, current)
+            };
+            autoscaler.step(at(begin + second), &counts);
+        }
+    }
+    assert_eq!(autoscaler.startup(), Duration::from_secs(95));
+}

@@ -17,7 +17,7 @@ use crate::units::{Ratio, Rps, Timestamp};
 /// The longest line that is read.
 const MAX_LINE_BYTES: usize = 1 << 20;
 /// Fields that are understood.
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 12] = [
     "t",
     "rps",
     "p50_ms",
@@ -25,6 +25,7 @@ const FIELDS: [&str; 11] = [
     "p99_ms",
     "error_ratio",
     "concurrency",
+    "outbound_concurrency",
     "cpu",
     "memory",
     "ready",
@@ -199,6 +200,7 @@ fn parse(line: &str) -> Result<(Timestamp, Observation), String> {
         p99_ms: latency("p99_ms")?,
         error_ratio: error_ratio.and_then(|ratio| Ratio::new(ratio).ok()),
         concurrency: number(&fields, "concurrency", 0.0, 1e12)?,
+        outbound_concurrency: number(&fields, "outbound_concurrency", 0.0, 1e12)?,
         coverage: rps.map(|_| Ratio::ONE),
         current_replicas: replicas,
         ready_replicas: whole(&fields, "ready")?.or(replicas),

@@ -31,6 +31,7 @@ pub(super) struct OpenWindow {
     requests: f64,
     errors: f64,
     concurrency: f64,
+    outbound: f64,
     pub(super) latency: LatencyHistogram,
     heard: Heard,
     pub(super) ready_replicas: Option<u32>,
@@ -96,6 +97,7 @@ impl OpenWindows {
             in_time += 1;
             let window = self.0.entry(index).or_default();
             window.heard.insert(pod);
+            window.outbound += outbound_micros(frame) as f64 / 1e6 * share;
             for series in load_of(frame) {
                 window.requests += series.codes.total() as f64 * share;
                 window.errors += errors_of(series) as f64 * share;
@@ -175,6 +177,7 @@ pub(super) struct Accumulator {
     requests: f64,
     errors: f64,
     concurrency: f64,
+    outbound: f64,
     coverage: f64,
     latency: LatencyHistogram,
 }
@@ -187,8 +190,14 @@ impl Accumulator {
         self.requests += window.requests;
         self.errors += window.errors;
         self.concurrency += window.concurrency;
+        self.outbound += window.outbound;
         self.coverage += coverage;
         self.latency.merge(&window.latency);
+    }
+
+    /// Mean number of calls to other services in flight; `None` when there were none.
+    pub(super) fn outbound_concurrency(&self) -> Option<f64> {
+        (self.outbound > 0.0).then(|| self.outbound / f64::from(self.windows))
     }
 
     /// Length of the windows added.
@@ -227,6 +236,12 @@ impl Accumulator {
 
 fn load_of<'f, 'a>(frame: &'f Frame<'a>) -> impl Iterator<Item = &'f Series<'a>> {
     frame.series.iter().filter(|series| is_load(series.key.direction))
+}
+
+/// Time that calls to other services were in flight, in µs.
+fn outbound_micros(frame: &Frame<'_>) -> u64 {
+    let others = frame.series.iter().filter(|series| !is_load(series.key.direction));
+    others.map(|series| series.concurrency_micros).fold(0, u64::saturating_add)
 }
 
 /// Requests of a series that failed through no fault of the client.

@@ -196,3 +196,19 @@ fn a_replica_that_has_just_become_ready_is_not_missed() {
     let missed = telemetry.observe(at(2), at(0), Some(&replicas(3)));
     assert!(missed.coverage.is_some_and(|coverage| coverage.get() < 0.5), "{missed:?}");
 }
+
+#[test]
+fn calls_to_other_services_are_known_by_how_many_are_in_flight() {
+    let mut telemetry = WorkloadTelemetry::new();
+    let mut calling = frame("a", 1, 0, 30);
+    let mut calls = calling.series[0].clone();
+    calls.key.direction = Direction::Outbound;
+    calls.concurrency_micros = 1_500_000;
+    calling.series.push(calls);
+    telemetry.apply(&calling, at(1));
+    let seen = telemetry.observe(at(2), at(0), Some(&replicas(1)));
+    assert_eq!((seen.rps.map(Rps::get), seen.outbound_concurrency), (Some(30.0), Some(1.5)));
+    telemetry.apply(&frame("a", 2, 1, 30), at(2));
+    let later = telemetry.observe(at(3), at(1), Some(&replicas(1)));
+    assert_eq!(later.outbound_concurrency, None);
+}

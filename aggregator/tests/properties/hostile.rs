@@ -41,7 +41,7 @@ prop_compose! {
         rates in (any_number(), any_number()),
         latencies in (any_number(), any_number(), any_number()),
         ratios in (any_number(), any_number()),
-        concurrency in any_number(),
+        concurrency in (any_number(), any_number()),
         replicas in (any_replicas(), any_replicas()),
     ) -> Observation {
         Observation {
@@ -53,7 +53,8 @@ prop_compose! {
             p99_ms: latencies.2,
             error_ratio: ratios.0.and_then(|ratio| Ratio::new(ratio).ok()),
             coverage: ratios.1.and_then(|ratio| Ratio::new(ratio).ok()),
-            concurrency,
+            concurrency: concurrency.0,
+            outbound_concurrency: concurrency.1,
             current_replicas: replicas.0,
             ready_replicas: replicas.1,
             cluster: None,

@@ -54,6 +54,7 @@ pub(crate) fn observed(now: Timestamp, rps: f64, replicas: u32) -> Observation {
         p99_ms: Some(150.0),
         error_ratio: Some(Ratio::default()),
         concurrency: Some(rps * 0.03),
+        outbound_concurrency: None,
         coverage: Some(Ratio::ONE),
         current_replicas: Some(replicas),
         ready_replicas: Some(replicas),

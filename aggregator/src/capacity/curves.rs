@@ -1,0 +1,75 @@
+//! Shapes that the share of slow requests may have over the load of a replica.
+//!
+//! Near the load at which the objective just holds, the logarithm of that share grows about linearly
+//! with the load, whatever the queue: for M/M/1 exactly, with a slope of utilisation times latency
+//! over service time; steeper the more a replica works on at once. Below, a share of slow requests
+//! may remain that no replica helps against.
+
+use crate::config::Objective;
+
+/// Growth of the logarithm while the load doubles from nothing to capacity.
+const STEEPNESS: [f64; 6] = [2.0, 5.0, 12.0, 30.0, 90.0, 300.0];
+/// Part of the allowed share that remains without load.
+const IDLE: [f64; 2] = [0.0, 0.6];
+/// How many shapes there are.
+pub(super) const CURVES: usize = STEEPNESS.len() * IDLE.len();
+/// Loads of a table, spaced evenly by the logarithm of load over capacity.
+const PLACES: usize = 512;
+const LEAST_LOAD: f64 = 0.05;
+const MOST_LOAD: f64 = 3.0;
+/// The least share that is expected of any load, against the allowed one: rarer is chance.
+const RAREST: f64 = 0.02;
+const MOST_SLOW: f64 = 0.999;
+
+/// Slow shares that hypotheses expect of loads relative to their capacity.
+#[derive(Clone, Debug)]
+pub struct Expectation {
+    allowed: f64,
+    tables: Vec<[Logs; PLACES]>,
+}
+
+/// Logarithms of a slow share and of the rest.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Logs {
+    pub(super) slow: f64,
+    pub(super) fast: f64,
+}
+
+impl Expectation {
+    /// For an objective.
+    pub fn new(objective: &Objective) -> Self {
+        let allowed = (1.0 - objective.quantile.get()).clamp(1e-4, 0.5);
+        let shapes = IDLE.iter().flat_map(|idle| STEEPNESS.map(|steepness| (*idle, steepness)));
+        let table = |(idle, steepness): (f64, f64)| {
+            std::array::from_fn(|place| {
+                let grown = idle + (1.0 - idle) * (steepness * (load(place) - 1.0)).exp();
+                let slow = (allowed * grown).clamp(allowed * RAREST, MOST_SLOW);
+                Logs { slow: slow.ln(), fast: (1.0 - slow).ln() }
+            })
+        };
+        Self { allowed, tables: shapes.map(table).collect() }
+    }
+
+    /// Share of slow requests that the objective allows.
+    pub(super) const fn allowed(&self) -> f64 {
+        self.allowed
+    }
+
+    /// What a shape expects of a load relative to capacity.
+    pub(super) fn logs(&self, curve: usize, load: f64) -> Logs {
+        let share = (load / LEAST_LOAD).ln() / (MOST_LOAD / LEAST_LOAD).ln();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "clamped to the table"
+        )]
+        let place = (share.clamp(0.0, 1.0) * (PLACES - 1) as f64).round() as usize;
+        let logs = self.tables.get(curve).and_then(|table| table.get(place));
+        logs.copied().unwrap_or(Logs { slow: MOST_SLOW.ln(), fast: (1.0 - MOST_SLOW).ln() })
+    }
+}
+
+/// Load of a place of the tables, relative to capacity.
+fn load(place: usize) -> f64 {
+    LEAST_LOAD * (MOST_LOAD / LEAST_LOAD).powf(place as f64 / (PLACES - 1) as f64)
+}
