@@ -2,6 +2,7 @@
 //! one.
 
 pub mod backtest;
+pub mod capacity;
 pub mod cluster;
 pub mod crd;
 pub mod decide;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use foresail_aggregator::commands::{backtest, cluster, crd, decide, forecast, workload};
+use foresail_aggregator::commands::{backtest, capacity, cluster, crd, decide, forecast, workload};
 use foresail_aggregator::config::{Config, ConfigError};
 use foresail_aggregator::serve;
 use tokio::net::TcpListener;
@@ -45,6 +45,8 @@ enum Command {
     Backtest(backtest::Arguments),
     /// Scores forecasting models on recorded load, from many points of it.
     Forecast(forecast::Arguments),
+    /// Learns from a load test what one replica can safely serve.
+    Capacity(capacity::Arguments),
     /// Prints the definition of the resource `MeshAutoscaler`.
     Crd,
     /// Lists what is decided for, with objective, forecast and health.
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         Command::Decide { config } => decide(config.as_deref()),
         Command::Backtest(arguments) => backtest::run(&arguments, std::io::stdout().lock()),
         Command::Forecast(arguments) => forecast::run(&arguments, std::io::stdout().lock()),
+        Command::Capacity(arguments) => capacity::run(&arguments, std::io::stdout().lock()),
         Command::Crd => print_crd(),
         Command::Status(arguments) => ask(cluster::status(&arguments, std::io::stdout())),
         Command::Explain(arguments) => ask(cluster::explain(&arguments, std::io::stdout())),

@@ -1,10 +1,12 @@
 //! A simulated service: replicas that take time to start, a queue that fills, what telemetry shows.
 //!
-//! Requests are a fluid; latency within a step follows from the closed form of the queue at the
-//! step's utilisation. The assumptions are in `docs/backtest.md`.
+//! Requests are a fluid, and latency within a step follows from the closed form of the queue at the
+//! step's utilisation; or each request is served by itself, which takes longer. The assumptions are
+//! in `docs/backtest.md`.
 
 mod cluster;
 mod latency;
+mod requests;
 
 use std::time::Duration;
 
@@ -13,6 +15,26 @@ use crate::queueing::safe_utilisation;
 
 pub use cluster::{Cluster, Outcome};
 use latency::LatencyTable;
+
+/// How requests are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Service {
+    /// By the closed form of the queue.
+    #[default]
+    Fluid,
+    /// One by one.
+    Requests,
+}
+
+/// How a request finds a replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Balance {
+    /// By chance.
+    #[default]
+    Random,
+    /// The less busy of two by chance: Envoy's `LEAST_REQUEST`.
+    LeastRequest,
+}
 
 /// The service and the world around it.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,10 +45,21 @@ pub struct Scenario {
     pub startup_jitter: f64,
     /// Replicas that the load requires on average: capacity is scaled to it.
     pub mean_replicas: f64,
+    /// Highest rate per replica at which the objective holds, in requests per second, where it is
+    /// known and not to be scaled.
+    pub capacity_rps: Option<f64>,
+    /// Time at the beginning that is not scored; `None` for a share of the recording.
+    pub warm_up: Option<Duration>,
     /// Requests that a replica works on at once.
     pub workers: u32,
-    /// Mean time of one request without waiting; exponentially distributed.
+    /// Mean time of one request without waiting.
     pub mean_service: Duration,
+    /// Its coefficient of variation: 1 for an exponential distribution, which the fluid has always.
+    pub service_cv: f64,
+    /// How requests find a replica, where they come one by one.
+    pub balance: Balance,
+    /// Whether requests are a fluid or come one by one.
+    pub service: Service,
     /// Share of requests that must be within the latency.
     pub objective_quantile: f64,
     /// That latency.
@@ -49,8 +82,13 @@ impl Default for Scenario {
             startup: Duration::from_mins(1),
             startup_jitter: 0.0,
             mean_replicas: 12.0,
+            capacity_rps: None,
+            warm_up: None,
             workers: 4,
             mean_service: Duration::from_millis(50),
+            service_cv: 1.0,
+            balance: Balance::Random,
+            service: Service::Fluid,
             objective_quantile: 0.99,
             objective_latency: Duration::from_millis(350),
             budget: 0.01,
@@ -67,6 +105,11 @@ impl Scenario {
     pub fn delay_steps(&self) -> usize {
         let steps = self.startup.as_nanos().div_ceil(self.decision_interval.as_nanos().max(1));
         usize::try_from(steps).unwrap_or(usize::MAX)
+    }
+
+    /// The highest rate of its own requests at which a replica meets the objective.
+    pub fn safe_rps(&self) -> f64 {
+        self.safe_utilisation() * f64::from(self.workers) / self.mean_service.as_secs_f64()
     }
 
     /// The highest utilisation at which the objective holds.
@@ -103,6 +146,8 @@ pub struct World {
     /// Steps at the beginning that are not scored.
     pub warm_up_steps: usize,
     safe_utilisation: f64,
+    /// Simulated requests for one of the recording, whose unit may be anything.
+    scale: f64,
     latency: LatencyTable,
 }
 
@@ -115,12 +160,20 @@ impl World {
             last = rate.unwrap_or(last);
             filled.push(last);
         }
-        let warm_up_steps = warm_up(filled.len(), grid.step);
+        let warm_up_steps = scenario.warm_up.map_or_else(
+            || warm_up(filled.len(), grid.step),
+            |time| {
+                usize::try_from(time.as_nanos() / grid.step.as_nanos().max(1)).unwrap_or(usize::MAX)
+            },
+        );
         let scored = filled.get(warm_up_steps..).unwrap_or_default();
         let latency = LatencyTable::new(scenario);
+        let capacity_rps =
+            scenario.capacity_rps.unwrap_or_else(|| capacity(scored, scenario.mean_replicas));
         Self {
-            capacity_rps: capacity(scored, scenario.mean_replicas),
+            capacity_rps,
             safe_utilisation: scenario.safe_utilisation(),
+            scale: scenario.safe_rps() / capacity_rps,
             grid,
             filled,
             warm_up_steps,

@@ -64,6 +64,11 @@ impl Foresail {
         self.aggregator.restart_with(&self.directory, config).await
     }
 
+    /// Its configuration file.
+    pub(crate) fn config_file(&self) -> &Path {
+        self.aggregator.config()
+    }
+
     /// The dashboard's address.
     pub(crate) fn url(&self) -> String {
         self.aggregator.url()

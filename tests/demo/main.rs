@@ -7,6 +7,7 @@
 mod day;
 mod fleet;
 mod foresail;
+mod replay;
 mod rules;
 mod run;
 mod scorecard;
@@ -93,11 +94,13 @@ async fn demo(settings: Settings) -> Result<ExitCode> {
     screen.begin("\nSecond run: a threshold autoscaler scales, Foresail only looks (shadow mode).");
     let scaler = Autoscaler::Threshold(Threshold::default());
     let start = Start::soon();
+    let day = plan.clone();
     let second = run::play(settings, &mesh, start, plan, scaler, &mut screen).await?;
     webhook.attach(None);
     drop(mesh);
 
-    let scorecard = Scorecard { settings, foresail: first, threshold: second };
+    let replay = replay::replay(settings, &day, &history, foresail.config_file()).await?;
+    let scorecard = Scorecard { settings, foresail: first, threshold: second, replay };
     screen.say(&format!("\n{}", scorecard.table()));
     let path = scorecard.write()?;
     screen.say(&format!("  Written to {}", path.display()));

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use foresail_tests::{Results, paths};
 use serde_json::{Value, json};
 
+use crate::replay::Replay;
 use crate::rules::OBJECTIVE;
 use crate::settings::Settings;
 
@@ -67,6 +68,8 @@ pub(crate) struct Scorecard {
     pub(crate) foresail: Score,
     /// The run that the threshold autoscaler scaled.
     pub(crate) threshold: Score,
+    /// The same day without a mesh.
+    pub(crate) replay: Replay,
 }
 
 impl Scorecard {
@@ -111,13 +114,33 @@ impl Scorecard {
         }
         row("replica-seconds", &|score| format!("{:.0}", score.replica_seconds), Some(cost));
         row("scale changes", &|score| score.scale_changes.to_string(), None);
+        let oracle = self.replay.oracle_replica_seconds;
+        let against = |score: &Score| format!("{:.2}x", score.replica_seconds / oracle);
+        row("  against an oracle's", &against, None);
         let verdict = if self.is_better() {
             "Foresail: fewer requests over the objective"
         } else {
             "Not shown: fewer requests over the objective"
         };
         let busy = if self.was_busy() { BUSY } else { "" };
-        table + &format!("\n  {verdict}, at most {COST_LIMIT} times the replica-seconds.\n{busy}")
+        table
+            + &format!("\n  {verdict}, at most {COST_LIMIT} times the replica-seconds.\n")
+            + &self.replay_in_words()
+            + busy
+    }
+
+    /// The oracle, and how near the simulator is.
+    fn replay_in_words(&self) -> String {
+        let Replay { oracle_replica_seconds, replica_seconds, over_share } = self.replay;
+        format!(
+            "\n  An oracle that knows the day pays {oracle_replica_seconds:.0} replica-seconds and keeps the\n  \
+             objective at every step. `foresail backtest` of this day, request by request, has\n  \
+             Foresail at {replica_seconds:.0} replica-seconds ({:.2} of the real run's) and {:.2} % over the\n  \
+             objective (really {:.2} %).\n",
+            replica_seconds / self.foresail.replica_seconds,
+            100.0 * over_share,
+            100.0 * (1.0 - self.foresail.share_within()),
+        )
     }
 
     /// Writes it as JSON.
@@ -135,6 +158,11 @@ impl Scorecard {
             "over_objective_ratio": over,
             "replica_seconds_ratio": cost,
             "is_better": self.is_better(),
+            "oracle_replica_seconds": self.replay.oracle_replica_seconds,
+            "simulated": {
+                "replica_seconds": self.replay.replica_seconds,
+                "share_over": self.replay.over_share,
+            },
         });
         std::fs::create_dir_all(directory)
             .and_then(|()| std::fs::write(&path, format!("{document:#}\n")))

@@ -7,14 +7,14 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::traces::{Watch, each, read};
+use super::traces::{Watch, duration, each, read};
 use super::workload;
 use crate::backtest::peers::PeerKind;
 use crate::backtest::report::{Report, ScenarioSummary, TraceReport, html, table};
 use crate::backtest::run::{Choice, Selection, run_trace};
 use crate::backtest::trace::Trace;
 use crate::config::WorkloadConfig;
-use crate::simulate::Scenario;
+use crate::simulate::{Balance, Scenario, Service};
 
 /// Arguments of `foresail backtest`.
 #[derive(Args, Debug)]
@@ -50,6 +50,26 @@ pub struct Arguments {
     /// Replicas that the load requires on average.
     #[arg(long, default_value_t = 12.0)]
     replicas: f64,
+    /// What a replica serves while the objective just holds, in requests per second, when it is known
+    /// and not to follow from --replicas.
+    #[arg(long, conflicts_with = "replicas")]
+    capacity: Option<f64>,
+    /// Requests that a replica works on at once.
+    #[arg(long, default_value_t = 4)]
+    workers: u32,
+    /// Mean time of a request without waiting, such as 50ms.
+    #[arg(long, default_value = "50ms")]
+    service: String,
+    /// Latency of the objective, such as 350ms.
+    #[arg(long, default_value = "350ms")]
+    latency: String,
+    /// Share of the requests that must be within it.
+    #[arg(long, default_value_t = 0.99)]
+    quantile: f64,
+    /// Time at the beginning that is not scored, such as 3d; default: three days of a week or more, two
+    /// of four days, else little.
+    #[arg(long)]
+    warm_up: Option<String>,
     /// Share of requests that may be served while the objective is missed.
     #[arg(long, default_value_t = 0.01)]
     budget: f64,
@@ -62,6 +82,16 @@ pub struct Arguments {
     /// Where chance begins.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Serve each request by itself instead of taking requests for a fluid; takes much longer.
+    #[arg(long)]
+    requests: bool,
+    /// With --requests: each goes to the less busy of two replicas, as with Envoy's LEAST_REQUEST,
+    /// instead of to any.
+    #[arg(long, requires = "requests")]
+    least_request: bool,
+    /// With --requests: coefficient of variation of service times, 1 for an exponential distribution.
+    #[arg(long, default_value_t = 1.0, requires = "requests")]
+    service_cv: f64,
     /// Traces replayed at once; default: one a core.
     #[arg(long)]
     threads: Option<usize>,
@@ -127,16 +157,41 @@ fn scenario(arguments: &Arguments) -> anyhow::Result<Scenario> {
         }
         Ok(value)
     };
-    Ok(Scenario {
+    if !(1..=1_000).contains(&arguments.workers) {
+        bail!("--workers {} is not in 1 to 1000", arguments.workers);
+    }
+    let scenario = Scenario {
+        workers: arguments.workers,
         startup: Duration::from_secs_f64(check("startup", arguments.startup, 0.0, 3_600.0)?),
         decision_interval: Duration::from_secs_f64(
             check("interval", arguments.interval, 1.0, 300.0)?.round(),
         ),
         mean_replicas: check("replicas", arguments.replicas, 1.0, 500.0)?,
+        capacity_rps: arguments
+            .capacity
+            .map(|capacity| check("capacity", capacity, 1e-6, 1e9))
+            .transpose()?,
+        mean_service: duration("service", &arguments.service)?,
+        objective_latency: duration("latency", &arguments.latency)?,
+        objective_quantile: check("quantile", arguments.quantile, 0.5, 0.9999)?,
+        warm_up: arguments.warm_up.as_deref().map(|text| duration("warm-up", text)).transpose()?,
         budget: check("budget", arguments.budget, 1e-4, 0.2)?,
         seed: arguments.seed,
+        service: if arguments.requests { Service::Requests } else { Service::Fluid },
+        balance: if arguments.least_request { Balance::LeastRequest } else { Balance::Random },
+        service_cv: check("service-cv", arguments.service_cv, 0.0, 10.0)?,
         ..Scenario::default()
-    })
+    };
+    if scenario.safe_utilisation() < 0.01 {
+        bail!(
+            "a request of --service {} on an idle replica is not within --latency {} for a share of \
+             --quantile {}; no number of replicas helps",
+            arguments.service,
+            arguments.latency,
+            arguments.quantile
+        );
+    }
+    Ok(scenario)
 }
 
 fn policies(list: &str) -> anyhow::Result<Vec<Choice>> {
@@ -170,6 +225,18 @@ fn replay(
     reports.into_iter().collect()
 }
 
+/// The model of a replica in words.
+fn pod_model(scenario: &Scenario) -> String {
+    let Scenario { workers, mean_service, service_cv, service, .. } = scenario;
+    let ms = mean_service.as_secs_f64() * 1e3;
+    match service {
+        Service::Fluid => format!("M/M/{workers}, {ms:.0} ms mean service"),
+        Service::Requests => format!(
+            "request by request, {workers} at once, {ms:.0} ms mean service, variation {service_cv}"
+        ),
+    }
+}
+
 fn summary_of(scenario: &Scenario) -> ScenarioSummary {
     ScenarioSummary {
         startup_s: scenario.startup.as_secs_f64(),
@@ -178,10 +245,6 @@ fn summary_of(scenario: &Scenario) -> ScenarioSummary {
         objective_quantile: scenario.objective_quantile,
         objective_ms: scenario.objective_latency.as_secs_f64() * 1e3,
         budget: scenario.budget,
-        pod_model: format!(
-            "M/M/{}, {:.0} ms mean service",
-            scenario.workers,
-            scenario.mean_service.as_secs_f64() * 1e3
-        ),
+        pod_model: pod_model(scenario),
     }
 }

@@ -8,10 +8,9 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::backtest::BadInput;
-use super::traces::{Watch, each, read};
+use super::traces::{Watch, duration, each, read};
 use crate::backtest::accuracy::{Setup, TraceScores, score, table};
 use crate::backtest::trace::date;
-use crate::config::parse_duration;
 use crate::forecast::models::{MAX_HORIZON, ModelKind};
 use crate::simulate::Grid;
 
@@ -128,11 +127,6 @@ fn models(list: &str) -> anyhow::Result<Vec<ModelKind>> {
         bail!("--models names none; there are {}, and all", valid());
     }
     Ok(models)
-}
-
-fn duration(name: &str, text: &str) -> anyhow::Result<Duration> {
-    let duration = parse_duration(text).filter(|duration| !duration.is_zero());
-    duration.with_context(|| format!("--{name} {text} is not a time such as 30s, 15m, 4h or 7d"))
 }
 
 /// Days since 1970 of the dates in a file.

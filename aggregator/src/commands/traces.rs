@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Read, Write, stderr};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use anyhow::Context;
 use flate2::read::GzDecoder;
@@ -12,6 +13,7 @@ use flate2::read::GzDecoder;
 use crate::backtest::run::Stopwatch;
 use crate::backtest::trace::Trace;
 use crate::clock;
+use crate::config::parse_duration;
 
 /// The longest recording that is read, unpacked.
 const MAX_BYTES: u64 = 1 << 30;
@@ -32,11 +34,31 @@ impl Stopwatch for Watch {
     }
 }
 
+/// A time that an option gives.
+///
+/// # Errors
+/// When it is none, or nothing.
+pub(super) fn duration(name: &str, text: &str) -> anyhow::Result<Duration> {
+    let duration = parse_duration(text).filter(|duration| !duration.is_zero());
+    duration.with_context(|| format!("--{name} {text} is not a time such as 50ms, 30s, 15m or 7d"))
+}
+
 /// Reads a recording, unpacked when its name ends in .gz.
 ///
 /// # Errors
 /// When the file cannot be read, or is no recording.
 pub(super) fn read(path: &Path) -> anyhow::Result<Trace> {
+    let text = text(path)?;
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    let name = name.trim_end_matches(".gz").trim_end_matches(".csv");
+    Trace::parse(name, &text).with_context(|| path.display().to_string())
+}
+
+/// Reads a file, unpacked when its name ends in .gz.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn text(path: &Path) -> anyhow::Result<String> {
     let file = File::open(path).with_context(|| format!("{} cannot be opened", path.display()))?;
     let is_packed = path.extension().is_some_and(|extension| extension == "gz");
     let mut text = String::new();
@@ -46,9 +68,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Trace> {
         file.take(MAX_BYTES).read_to_string(&mut text)
     };
     result.with_context(|| format!("{} cannot be read", path.display()))?;
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-    let name = name.trim_end_matches(".gz").trim_end_matches(".csv");
-    Trace::parse(name, &text).with_context(|| path.display().to_string())
+    Ok(text)
 }
 
 /// Does `count` jobs on several threads, one a core unless told otherwise; the results keep their

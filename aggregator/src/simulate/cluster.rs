@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 
-use super::{Chance, Scenario, World};
+use super::requests::Replicas;
+use super::{Chance, Scenario, Service, World};
 use crate::journal::Observation;
 use crate::units::{Ratio, Rps, Timestamp};
 
 /// Seconds of work that may wait; the rest is dropped.
-const QUEUE_SECONDS: f64 = 2.0;
+pub(super) const QUEUE_SECONDS: f64 = 2.0;
 
 /// What a step was like.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -47,6 +48,9 @@ pub struct Cluster {
     delay: usize,
     jitter: f64,
     backlog: f64,
+    /// The replicas request by request, when they are simulated so.
+    requests: Option<Replicas>,
+    allowed_slow_share: f64,
     crash_chance: f64,
     telemetry_loss: f64,
     mean_service_s: f64,
@@ -64,6 +68,8 @@ impl Cluster {
             delay: scenario.delay_steps(),
             jitter: scenario.startup_jitter,
             backlog: 0.0,
+            requests: (scenario.service == Service::Requests).then(|| Replicas::new(scenario)),
+            allowed_slow_share: 1.0 - scenario.objective_quantile,
             crash_chance: (scenario.crashes_per_hour * hours).clamp(0.0, 1.0),
             telemetry_loss: scenario.telemetry_loss,
             mean_service_s: scenario.mean_service.as_secs_f64(),
@@ -84,6 +90,39 @@ impl Cluster {
 
     /// Serves step `at`; what was ordered long enough ago is ready after it.
     pub fn step(&mut self, world: &World, at: usize) -> Outcome {
+        let outcome = self.serve_requests(world, at).unwrap_or_else(|| self.flow(world, at));
+        self.advance();
+        outcome
+    }
+
+    /// Serves step `at` request by request, when that is wanted.
+    fn serve_requests(&mut self, world: &World, at: usize) -> Option<Outcome> {
+        let rps = world.filled.get(at).copied().unwrap_or(0.0);
+        let seconds = world.grid.step.as_secs_f64();
+        let (ready, replicas) = (self.ready, self.replicas());
+        let scale = world.scale;
+        let served = self.requests.as_mut()?.step(rps * scale, ready, seconds);
+        let requests = f64::from(served.requests).max(1.0);
+        let slow_share = f64::from(served.slow) / requests;
+        let dropped_share = f64::from(served.dropped) / requests;
+        Some(Outcome {
+            rps,
+            ready,
+            replicas,
+            violated: slow_share + dropped_share > self.allowed_slow_share,
+            slow_share,
+            dropped_share,
+            backlog: f64::from(served.waiting) / scale,
+            utilisation: served.utilisation,
+            p50_ms: served.quantile_ms(0.5),
+            p95_ms: served.quantile_ms(0.95),
+            p99_ms: served.quantile_ms(0.99),
+            concurrency: rps * served.mean_s(),
+        })
+    }
+
+    /// Serves step `at` as a fluid.
+    fn flow(&mut self, world: &World, at: usize) -> Outcome {
         let rps = world.filled.get(at).copied().unwrap_or(0.0);
         let seconds = world.grid.step.as_secs_f64();
         let safe = f64::from(self.ready) * world.capacity_rps;
@@ -104,7 +143,7 @@ impl Cluster {
             latencies.slow_share = 1.0;
         }
         let latency_s = (latencies.p50_ms.max(self.mean_service_s * 1e3) + queued_ms) / 1e3;
-        let outcome = Outcome {
+        Outcome {
             rps,
             ready: self.ready,
             replicas: self.replicas(),
@@ -121,9 +160,7 @@ impl Cluster {
             p95_ms: latencies.p95_ms + queued_ms,
             p99_ms: latencies.p99_ms + queued_ms,
             concurrency: rps * latency_s + f64::midpoint(waiting, self.backlog),
-        };
-        self.advance();
-        outcome
+        }
     }
 
     /// Starts and failures between two steps.

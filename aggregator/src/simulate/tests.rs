@@ -103,3 +103,30 @@ fn start_up_times_spread_and_failed_replicas_come_back() {
     let mean = f64::from(ready.iter().sum::<u32>()) / 2_000.0;
     assert!((47.0..49.5).contains(&mean), "{mean}");
 }
+
+#[test]
+fn one_by_one_and_as_a_fluid_replicas_do_the_same() {
+    // An hour of swings through half, full and too much load of 12 replicas.
+    let scenario = Scenario::default();
+    let mut world = world(&[100.0; 40], &scenario);
+    let capacity = world.capacity_rps;
+    world.filled = (0..240)
+        .map(|step| 12.0 * capacity * (0.8 + 0.24 * (f64::from(step) / 20.0).sin()))
+        .collect();
+    let run = |service: Service| {
+        let scenario = Scenario { service, ..scenario.clone() };
+        let mut cluster = Cluster::new(&world, &scenario, 12);
+        let outcomes: Vec<Outcome> = (0..240).map(|at| cluster.step(&world, at)).collect();
+        let mean = |part: fn(&Outcome) -> f64| outcomes.iter().map(part).sum::<f64>() / 240.0;
+        [
+            mean(|outcome| outcome.slow_share),
+            mean(|outcome| f64::from(u8::from(outcome.violated))),
+            mean(|outcome| outcome.utilisation),
+            mean(|outcome| outcome.p95_ms),
+        ]
+    };
+    let (fluid, requests) = (run(Service::Fluid), run(Service::Requests));
+    for (fluid, requests) in fluid.into_iter().zip(requests) {
+        assert!((requests / fluid - 1.0).abs() < 0.15, "{requests} for {fluid}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use foresail_aggregator::autoscaler::Autoscaler;
 use foresail_aggregator::journal::Observation;
-use foresail_aggregator::policy::Policy;
+use foresail_aggregator::policy::{Known, Policy};
 use foresail_aggregator::units::Rps;
 use proptest::prelude::*;
 
@@ -32,7 +32,8 @@ fn replicas_on_their_way_stay_while_those_that_serve_have_too_much() {
         let config = config("observed");
         let capacity = config.target_rps_per_replica;
         let mut policy = Policy::for_budget(config.objective.budget);
-        policy.propose(&config, at(200), &seen, capacity, None).reactive
+        let known = Known { capacity, startup: config.startup_time, curve: None };
+        policy.propose(&config, at(200), &seen, known).reactive
     };
     assert_eq!([38.0, 48.0, 70.0].map(reactive), [Some(8), Some(8), Some(9)]);
     assert_eq!(reactive(20.0), Some(3));
