@@ -43,6 +43,8 @@ pub struct Proposal {
     pub scale_in: ScaleIn,
     /// Whether the objective was missed since the last decision; `None` when that is not known.
     pub missed: Option<bool>,
+    /// What a ready replica is taken to serve safely.
+    pub capacity: Rps,
 }
 
 impl Proposal {
@@ -124,6 +126,7 @@ impl Policy {
             forecast,
             scale_in: config.scale_in,
             missed,
+            capacity,
         }
     }
 

@@ -7,7 +7,9 @@ pub(crate) mod behavior;
 mod blast;
 mod cluster;
 mod contest;
+mod errors;
 mod freshness;
+mod futility;
 
 use std::collections::VecDeque;
 
@@ -18,7 +20,9 @@ use crate::journal::{ClusterFacts, GuardRecord, Observation};
 use crate::policy::Proposal;
 use crate::units::Timestamp;
 use behavior::{Recommendations, ReplicaHistory};
+use errors::ErrorBaseline;
 use freshness::{Freshness, Trust};
+use futility::Futility;
 
 pub use blast::BlastLedger;
 pub use cluster::UNSCHEDULABLE_FOR;
@@ -72,6 +76,8 @@ pub struct Safety {
     burst_until: Option<Timestamp>,
     /// When the objective was last missed.
     missed_at: Option<Timestamp>,
+    errors: ErrorBaseline,
+    futility: Futility,
     last_known_replicas: Option<u32>,
 }
 
@@ -106,6 +112,8 @@ impl Safety {
             reactive_recommendations: Recommendations(VecDeque::new()),
             burst_until: None,
             missed_at: None,
+            errors: ErrorBaseline::default(),
+            futility: Futility::default(),
             last_known_replicas: None,
         }
     }
@@ -145,8 +153,17 @@ impl Safety {
         let missed_lately = config.without != Some(Part::CalmAfterMiss)
             && self.missed_at.is_some_and(|at| now.since(at) < calm);
 
-        let cluster = observation.cluster.as_ref();
-        let input = Input { config, now, current, trust: &trust, in_burst, missed_lately, cluster };
+        let input = Input {
+            config,
+            now,
+            current,
+            trust: &trust,
+            in_burst,
+            missed_lately,
+            failing: self.errors.exceeded(now, observation.error_ratio),
+            futile_above: self.futility.limit(now, observation, proposal),
+            cluster: observation.cluster.as_ref(),
+        };
         let source = if proposal.is_promoted() { Source::Promoted } else { Source::Observed };
         let lane = self.pass(&input, proposal.answer(), source);
         let without = self.pass(&input, proposal.without_forecast(), Source::Counterfactual);
@@ -206,6 +223,10 @@ struct Input<'a> {
     trust: &'a Trust,
     in_burst: bool,
     missed_lately: bool,
+    /// The usual share of failures, when that of now is above it.
+    failing: Option<f64>,
+    /// More replicas than these were shown not to help.
+    futile_above: Option<u32>,
     cluster: Option<&'a ClusterFacts>,
 }
 
@@ -254,6 +275,16 @@ impl Input<'_> {
         if self.missed_lately && lane.replicas < current {
             lane.guard("objective_missed", current, || {
                 format!("the objective was missed in the last {CALM_AFTER_MISS} decision intervals")
+            });
+        }
+        if let Some(usual) = self.failing.filter(|_| lane.replicas < current) {
+            lane.guard("errors", current, || {
+                format!("more requests fail than the usual {:.1} %", usual * 100.0)
+            });
+        }
+        if let Some(most) = self.futile_above.filter(|_| lane.replicas > current) {
+            lane.guard("futile", lane.replicas.min(most.max(current)), || {
+                "the last two raises did not make it faster; is something else slow?".to_owned()
             });
         }
         if self.in_burst && lane.replicas < current {

@@ -58,6 +58,7 @@ fn asks(reactive: Option<u32>, predictive: Option<u32>) -> Proposal {
         forecast: None,
         scale_in: ScaleIn::Observed,
         missed: None,
+        capacity: Rps::new(10.0).unwrap(),
     }
 }
 
@@ -299,4 +300,67 @@ fn what_the_cluster_forbids_holds_in_its_direction_and_nothing_overrules_it() {
     let below = Observation { cluster, ..fresh(at(61), 1) };
     let verdict = safety.judge(&config, at(61), &below, &asks(Some(1), None));
     assert_eq!((verdict.desired_replicas, guards(&verdict)), (1, vec!["bounds", "paused"]));
+}
+
+#[test]
+fn nothing_scales_down_while_more_requests_fail_than_usual() {
+    let config = config(UNDAMPED);
+    let mut safety = seasoned(&config, 400, 10);
+    let mut judge = |second: u64, errors: f64, asked: u32| {
+        let error_ratio = Ratio::new(errors).ok();
+        let seen = Observation { error_ratio, ..fresh(at(second), 10) };
+        safety.judge(&config, at(second), &seen, &asks(Some(asked), None))
+    };
+    assert_eq!(judge(405, 0.0, 8).desired_replicas, 8);
+    let failing = judge(410, 0.2, 4);
+    assert_eq!((failing.desired_replicas, guards(&failing)), (10, vec!["errors"]));
+    assert_eq!(judge(415, 0.2, 15).desired_replicas, 15, "up is free");
+    assert_eq!(judge(420, 0.0, 4).desired_replicas, 4);
+}
+
+#[test]
+fn two_raises_without_a_gain_hold_and_more_load_is_still_served() {
+    let config = config(UNDAMPED);
+    let mut safety = seasoned(&config, 60, 10);
+    let mut judge = |second: u64, replicas: u32, rps: f64, p99_ms: f64, missed: bool| {
+        let seen = Observation {
+            rps: Rps::new(rps).ok(),
+            p99_ms: Some(p99_ms),
+            ..fresh(at(second), replicas)
+        };
+        let asked = Proposal { missed: Some(missed), ..asks(Some(replicas + 2), None) };
+        safety.judge(&config, at(second), &seen, &asked)
+    };
+    // 10, 12 and 14 replicas for 50 requests per second: always 900 ms.
+    assert_eq!(judge(65, 10, 50.0, 900.0, true).desired_replicas, 12);
+    assert_eq!(judge(70, 12, 50.0, 900.0, true).desired_replicas, 14);
+    assert_eq!(judge(130, 12, 50.0, 900.0, true).desired_replicas, 14, "once is chance");
+    assert_eq!(judge(135, 14, 50.0, 900.0, true).desired_replicas, 16);
+    let held = judge(195, 14, 50.0, 900.0, true);
+    assert_eq!((held.desired_replicas, guards(&held)), (14, vec!["futile"]));
+    assert_eq!(judge(200, 14, 55.0, 900.0, true).desired_replicas, 16, "a tenth more load");
+    assert_eq!(judge(205, 14, 50.0, 100.0, false).desired_replicas, 16, "the objective is met");
+    assert_eq!(judge(210, 14, 50.0, 900.0, true).desired_replicas, 16, "it begins anew");
+}
+
+#[test]
+fn raises_that_help_are_not_held_nor_those_that_the_load_needs() {
+    let config = config(UNDAMPED);
+    for (rps, latencies) in [(50.0, [900.0, 700.0, 500.0]), (150.0, [900.0; 3])] {
+        let mut safety = seasoned(&config, 60, 10);
+        for (round, p99_ms) in (0_u32..).zip(latencies) {
+            for second in [0, 5, 60] {
+                let replicas = if second == 0 { 8 + 2 * round } else { 10 + 2 * round };
+                let now = at(65 + u64::from(round) * 65 + second);
+                let seen = Observation {
+                    rps: Rps::new(rps).ok(),
+                    p99_ms: Some(p99_ms),
+                    ..fresh(now, replicas)
+                };
+                let asked = Proposal { missed: Some(true), ..asks(Some(replicas + 2), None) };
+                let verdict = safety.judge(&config, now, &seen, &asked);
+                assert_eq!(verdict.desired_replicas, replicas + 2, "{rps} rps, round {round}");
+            }
+        }
+    }
 }
