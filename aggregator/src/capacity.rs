@@ -41,10 +41,10 @@ const PRIOR_SPREAD: f64 = 0.35;
 /// Quantile of the posterior that decisions use.
 const CAUTIOUS: f64 = 0.25;
 /// Odds are kept within this, so that no hypothesis is ruled out for good.
-const FLOOR: f64 = -12.0;
+const FLOOR: f64 = -20.0;
 /// How likely an interval is to be as it is for reasons of its own (a neighbour, a cold cache), as
 /// the logarithm: no interval speaks louder than this against a hypothesis.
-const OUTLIER: f64 = -4.0;
+const OUTLIER: f64 = -2.0;
 /// What odds keep when the target's template changes.
 const KEPT_OF_OLD: f64 = 0.2;
 /// Loads up to this multiple of the highest that was seen to be fine are promised.
@@ -128,6 +128,7 @@ impl CapacityLearner {
         if slow_share <= expectation.allowed() && requests * expectation.allowed() >= 1.0 {
             self.proven = self.proven.max(rps_per_replica);
         }
+        let slow_share = slow_share.min(expectation.bad());
         let weight = requests.min(MOST_REQUESTS);
         let load = rps_per_replica / self.centre;
         let best = entropy(slow_share) + entropy(1.0 - slow_share);

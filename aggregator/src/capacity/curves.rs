@@ -19,7 +19,10 @@ const LEAST_LOAD: f64 = 0.05;
 const MOST_LOAD: f64 = 3.0;
 /// The least share that is expected of any load, against the allowed one: rarer is chance.
 const RAREST: f64 = 0.02;
-const MOST_SLOW: f64 = 0.999;
+/// Beyond this multiple of the allowed share, slow is slow: how slow an overload is says more of
+/// timeouts and of queues before us than of capacity.
+const BAD: f64 = 8.0;
+const MOST_SLOW: f64 = 0.95;
 
 /// Slow shares that hypotheses expect of loads relative to their capacity.
 #[derive(Clone, Debug)]
@@ -43,7 +46,7 @@ impl Expectation {
         let table = |(idle, steepness): (f64, f64)| {
             std::array::from_fn(|place| {
                 let grown = idle + (1.0 - idle) * (steepness * (load(place) - 1.0)).exp();
-                let slow = (allowed * grown).clamp(allowed * RAREST, MOST_SLOW);
+                let slow = (allowed * grown).clamp(allowed * RAREST, bad(allowed));
                 Logs { slow: slow.ln(), fast: (1.0 - slow).ln() }
             })
         };
@@ -53,6 +56,11 @@ impl Expectation {
     /// Share of slow requests that the objective allows.
     pub(super) const fn allowed(&self) -> f64 {
         self.allowed
+    }
+
+    /// The share from which on slow is slow.
+    pub(super) fn bad(&self) -> f64 {
+        bad(self.allowed)
     }
 
     /// What a shape expects of a load relative to capacity.
@@ -67,6 +75,10 @@ impl Expectation {
         let logs = self.tables.get(curve).and_then(|table| table.get(place));
         logs.copied().unwrap_or(Logs { slow: MOST_SLOW.ln(), fast: (1.0 - MOST_SLOW).ln() })
     }
+}
+
+fn bad(allowed: f64) -> f64 {
+    (allowed * BAD).min(MOST_SLOW)
 }
 
 /// Load of a place of the tables, relative to capacity.

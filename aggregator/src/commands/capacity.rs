@@ -32,7 +32,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 0.99)]
     quantile: f64,
     /// A guess of what a replica serves safely, to begin with; default: half of the highest load.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     guess: Option<f64>,
     /// Print JSON.
     #[arg(long)]
@@ -53,11 +53,27 @@ pub fn run(arguments: &Arguments, mut output: impl Write) -> anyhow::Result<()> 
     };
     let expectation = Expectation::new(&objective);
     let mut learner = CapacityLearner::new(guess);
-    rows.iter().for_each(|row| learner.observe(&expectation, row));
+    mixed(&rows).for_each(|row| learner.observe(&expectation, row));
     let fit = Fit { learner, expectation, rows, highest };
     let text = if arguments.json { fit.json() } else { fit.table() };
     output.write_all(text.as_bytes())?;
     Ok(())
+}
+
+/// All rows, mixed: a test that climbs ends with nothing but overload, and what is learned last counts
+/// most.
+fn mixed(rows: &[Evidence]) -> impl Iterator<Item = &Evidence> {
+    let golden = (rows.len() as f64 * 0.618).max(1.0);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below the length")]
+    let mut stride = golden as usize;
+    while gcd(stride, rows.len()) != 1 {
+        stride += 1;
+    }
+    (0..rows.len()).filter_map(move |at| rows.get(at * stride % rows.len()))
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 fn objective(arguments: &Arguments) -> anyhow::Result<Objective> {
