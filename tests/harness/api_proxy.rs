@@ -39,8 +39,10 @@ pub enum Fault {
     WriteStatus(u16),
     /// Every watch is answered with 410 Gone; what runs goes on.
     Gone,
-    /// Every request waits so long.
+    /// Every request waits so long; one whose client gives up is not passed on.
     Stall(Duration),
+    /// Every request arrives so late, even when its client has long given up.
+    Late(Duration),
 }
 
 /// A running proxy; it ends when this value goes.
@@ -94,7 +96,9 @@ impl ApiProxy {
             "kind": "Config",
             "clusters": [{"name": "proxy", "cluster": {"server": format!("http://{}", self.address)}}],
             "users": [{"name": "proxy", "user": {}}],
-            "contexts": [{"name": "proxy", "context": {"cluster": "proxy", "user": "proxy"}}],
+            "contexts": [{"name": "proxy", "context": {
+                "cluster": "proxy", "user": "proxy", "namespace": crate::stage::NAMESPACE,
+            }}],
             "current-context": "proxy",
         });
         directory.write(&format!("kubeconfig-{}", self.user), &config.to_string())
@@ -149,7 +153,7 @@ impl Upstream {
                 Fault::WriteStatus(code) if writes => return refused(code),
                 Fault::Gone if watches => return refused(410),
                 Fault::Stall(time) => sleep(time).await,
-                Fault::None | Fault::WriteStatus(_) | Fault::Gone => {}
+                Fault::None | Fault::WriteStatus(_) | Fault::Gone | Fault::Late(_) => {}
             }
             let (mut parts, body) = request.into_parts();
             let body = body.collect().await?.to_bytes();
@@ -158,7 +162,17 @@ impl Upstream {
             parts.headers.remove("host");
             parts.headers.insert("impersonate-user", self.user.parse()?);
             let request = Request::from_parts(parts, Body::from(body.to_vec()));
-            let answer = self.client.send(request).await?;
+            let answer = match fault {
+                // On its way whatever becomes of its client.
+                Fault::Late(time) => {
+                    let arrive = async move {
+                        sleep(time).await;
+                        self.client.send(request).await
+                    };
+                    tokio::spawn(arrive).await??
+                }
+                _ => self.client.send(request).await?,
+            };
             Ok(answer.map(UnsyncBoxBody::new))
         })
     }

@@ -214,6 +214,12 @@ impl Shop {
         }
     }
 
+    /// The status of the resource; null when there is none.
+    pub async fn status(&self) -> Result<Value> {
+        let object = self.autoscalers().get(NAME).await?;
+        Ok(object.data.get("status").cloned().unwrap_or_default())
+    }
+
     /// The resource with its status, and the events: for a failed wait.
     async fn told(&self) -> String {
         let object = self.autoscalers().get(NAME).await.ok();
