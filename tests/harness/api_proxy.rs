@@ -5,6 +5,7 @@ use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -51,6 +52,7 @@ pub struct ApiProxy {
     address: SocketAddr,
     user: String,
     fault: Arc<Mutex<Fault>>,
+    requests: Arc<AtomicU64>,
     cut: watch::Sender<u64>,
     accepting: JoinHandle<()>,
 }
@@ -65,14 +67,25 @@ impl ApiProxy {
         let address = listener.local_addr()?;
         let fault = Arc::new(Mutex::new(Fault::None));
         let (cut, cuts) = watch::channel(0);
-        let to = Upstream { client, user: user.to_owned(), fault: Arc::clone(&fault) };
+        let requests = Arc::new(AtomicU64::new(0));
+        let to = Upstream {
+            client,
+            user: user.to_owned(),
+            fault: Arc::clone(&fault),
+            requests: Arc::clone(&requests),
+        };
         let accepting = tokio::spawn(accept(listener, to, cuts));
-        Ok(Self { address, user: user.to_owned(), fault, cut, accepting })
+        Ok(Self { address, user: user.to_owned(), fault, requests, cut, accepting })
     }
 
     /// Who its requests are from.
     pub fn user(&self) -> &str {
         &self.user
+    }
+
+    /// Requests so far, those too that the API server never sees.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
     }
 
     /// Misbehaves from now on. Connections that run are cut by [`Fault::Cut`] alone, or by
@@ -136,6 +149,7 @@ struct Upstream {
     client: Client,
     user: String,
     fault: Arc<Mutex<Fault>>,
+    requests: Arc<AtomicU64>,
 }
 
 impl Upstream {
@@ -143,6 +157,7 @@ impl Upstream {
         self,
         request: Request<Incoming>,
     ) -> Pin<Box<dyn Future<Output = Result<Answer>> + Send>> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
         Box::pin(async move {
             let fault = *self.fault.lock().unwrap_or_else(PoisonError::into_inner);
             let writes = request.method() != Method::GET;

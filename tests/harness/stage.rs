@@ -164,9 +164,12 @@ fn api_of(client: &Client, manifest: &Value) -> Result<Api<DynamicObject>> {
     })
 }
 
-/// Takes every right from an aggregator's user, or gives it back.
-pub async fn set_rights(client: &Client, name: &str, has: bool) -> Result<()> {
+/// Takes the right of a role from an aggregator's user, or gives it back.
+pub async fn set_right(client: &Client, name: &str, role: &str, has: bool) -> Result<()> {
     for binding in bindings(&format!("foresail-{name}")) {
+        if binding.pointer("/roleRef/name").and_then(Value::as_str) != Some(role) {
+            continue;
+        }
         if has {
             apply(client, &binding).await?;
         } else {

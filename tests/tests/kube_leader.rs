@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "how long a takeover takes is printed")]
 
 #[path = "support/manifests.rs"]
+#[expect(dead_code, reason = "shared; only what applies one is used here")]
 mod manifests;
 
 use std::collections::BTreeMap;
@@ -174,7 +175,7 @@ async fn when_the_leader_is_killed_another_goes_on_and_no_request_is_forgotten()
     let pods = deploy_foresail(&client).await;
     let mut a = stage.actor_in(Some(&pods[0]), "a", json!({})).await.unwrap();
     until(LIMIT, "a leads", || async { a.leads().await.then_some(()) }).await.unwrap();
-    let mut b = stage.actor_in(Some(&pods[1]), "b", json!({})).await.unwrap();
+    let b = stage.actor_in(Some(&pods[1]), "b", json!({})).await.unwrap();
     until(LIMIT, "the Service leads to a", || async {
         (led_to(&client).await == [pods[0].clone()]).then_some(())
     })

@@ -1,6 +1,6 @@
 //! From telemetry to a changed Deployment on a real API server, with pods of the real
 //! controller-manager: what is written, by whom, and how soon.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "how long scaling takes is printed, not asserted")]
 
 use std::sync::Arc;
@@ -47,7 +47,8 @@ async fn a_deployment_follows_its_load_and_one_in_shadow_mode_is_left_alone() {
     let to = vec![actor.foresail.url()];
     let mut shops = Vec::new();
     for (namespace, mode) in [("active", "Active"), ("shadow", "Shadow")] {
-        let shop = Shop::open(&client, namespace, 2).await.unwrap();
+        // So many that the load is no burst, after which nothing scales down for a minute.
+        let shop = Shop::open(&client, namespace, 4).await.unwrap();
         let spec = json!({"mode": mode, "targetRpsPerReplica": 5});
         shop.autoscale(spec).await.unwrap();
         let frames = Frames::start(shop.pods(), namespace, NAME, to.clone(), 7 * RPS);
@@ -61,7 +62,7 @@ async fn a_deployment_follows_its_load_and_one_in_shadow_mode_is_left_alone() {
     .await
     .unwrap();
     let told = active.event("ScaledUp", LIMIT).await.unwrap();
-    assert!(told.starts_with("replicas 2 -> "), "{told}");
+    assert!(told.starts_with("replicas 4 -> "), "{told}");
     active.says("ScalingActive", "True", "Scaling", LIMIT).await.unwrap();
     shadow.says("ScalingActive", "False", "Shadow", LIMIT).await.unwrap();
 
@@ -71,7 +72,7 @@ async fn a_deployment_follows_its_load_and_one_in_shadow_mode_is_left_alone() {
 
     let status = shadow.status().await.unwrap();
     assert_eq!(status.pointer("/desiredReplicas"), Some(&json!(7)), "{status}");
-    assert_eq!(shadow.replicas().await.unwrap(), 2);
+    assert_eq!(shadow.replicas().await.unwrap(), 4);
     assert!(scaled(&stage, "active").len() >= 2);
     assert_eq!(scaled(&stage, "shadow").len(), 0);
     actor.foresail.stop().await.unwrap();
@@ -177,24 +178,49 @@ async fn fifty_scale_ups_from_a_real_envoy_take_seconds() {
 /// For each number of replicas that was written, the time from the end of the first window that
 /// needed them.
 async fn delays_of(stage: &Stage, actor: &Actor, shop: &Shop, begin: u64) -> Vec<Duration> {
-    let path = format!("/v1/workloads/{}/{NAME}/decisions?limit=1000", shop.namespace());
-    let answer = actor.foresail.json(&path).await.unwrap();
-    let number = |decision: &Value, at: &str| decision.pointer(at).and_then(Value::as_u64);
-    let mut decisions: Vec<(Duration, u64)> = Vec::new();
-    for decision in answer.pointer("/decisions").and_then(Value::as_array).unwrap() {
-        let at = Duration::from_micros(number(decision, "/at").unwrap());
-        decisions.push((at, number(decision, "/desired_replicas").unwrap()));
-    }
-    decisions.sort_unstable();
-    let writes = scaled(stage, shop.namespace());
-    assert_eq!(u64::try_from(shop.replicas().await.unwrap()).ok(), Some(u64::from(STEPS) + 1));
+    let of = format!("/v1/workloads/{}/{NAME}", shop.namespace());
+    let decisions = actor.foresail.json(&format!("{of}/decisions?limit=1000")).await.unwrap();
+    let windows = actor.foresail.json(&format!("{of}/history?tier=1s&since={begin}")).await.unwrap();
+    let list = |answer: &Value, name| answer.pointer(name).and_then(Value::as_array).cloned();
+    let number = |it: &Value, name: &str| it.get(name).and_then(Value::as_f64);
+    let decided = |it: &Value| Some((number(it, "at")? / 1e6, number(it, "desired_replicas")?));
+    let needed = |it: &Value| Some((number(it, "t")? + 1.0, number(it, "rps")? / f64::from(RPS)));
+    let mut decisions: Vec<_> =
+        list(&decisions, "/decisions").unwrap().iter().filter_map(decided).collect();
+    decisions.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let windows: Vec<_> = list(&windows, "/points").unwrap().iter().filter_map(needed).collect();
+    assert!(shop.replicas().await.unwrap() > STEPS.cast_signed(), "{windows:?}");
     let mut delays = Vec::new();
-    for write in writes {
-        let before = decisions.iter().rev().find(|(at, _)| *at <= write.answered);
+    for write in scaled(stage, shop.namespace()) {
+        let written = write.answered.as_secs_f64();
+        let before = decisions.iter().rev().find(|(at, _)| *at <= written);
         let (_, replicas) = before.unwrap();
-        // The first second needs two.
-        let window_end = Duration::from_secs(begin + replicas - 1);
-        delays.push(write.answered.checked_sub(window_end).unwrap());
+        let first = windows.iter().find(|(_, needed)| needed.ceil() >= *replicas);
+        let (end, _) = first.unwrap_or_else(|| panic!("nothing needed {replicas}: {windows:?}"));
+        delays.push(Duration::try_from_secs_f64(written - end).unwrap());
     }
     delays
+}
+
+#[tokio::test]
+async fn a_restart_in_the_middle_of_a_scale_up_goes_on_where_it_was() {
+    let stage = stage().await;
+    let client = stage.client().await.unwrap();
+    let mut actor = stage.actor("r", json!({})).await.unwrap();
+    let shop = Shop::open(&client, "restarted", 4).await.unwrap();
+    let slowly = json!({"policies": [{"type": "Pods", "value": 1, "periodSeconds": 2}]});
+    let behavior = json!({"scaleUp": slowly});
+    shop.autoscale(json!({"targetRpsPerReplica": 5, "behavior": behavior})).await.unwrap();
+    let to = vec![actor.foresail.url()];
+    let _frames = Frames::start(shop.pods(), "restarted", NAME, to, 7 * RPS);
+    shop.has_replicas(5, LIMIT).await.unwrap();
+    actor.foresail.kill();
+    actor.foresail.restart().await.unwrap();
+    shop.has_replicas(7, LIMIT).await.unwrap();
+    let up = |(reason, _): &(String, String)| reason == "ScaledUp";
+    let told = shop.events().await;
+    assert!(told.iter().all(|it| up(it) || it.0 != "ScaledDown"), "{told:?}");
+    // 4 -> 5 -> 6 -> 7, each once.
+    assert_eq!(scaled(&stage, "restarted").len(), 3, "{told:?}");
+    actor.foresail.stop().await.unwrap();
 }
