@@ -5,8 +5,6 @@
 
 #[path = "support/manifests.rs"]
 mod manifests;
-#[path = "support/proxies.rs"]
-mod proxies;
 
 use std::process::Command;
 use std::time::Duration;
@@ -17,7 +15,6 @@ use foresail_tests::{Aggregator, Frames, Shop, Stage, WorkDir, paths, ports};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::Client;
 use kube::api::{Api, DeleteParams, PostParams};
-use proxies::Proxies;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
@@ -30,7 +27,7 @@ const SIGNAL: &str = "signal";
 
 /// Serves the metric that the `HorizontalPodAutoscaler` tracks: another aggregator, which writes
 /// nothing and outlives those that do.
-async fn metrics_server(stage: &Stage, work: &WorkDir, shop: &Shop) -> (Aggregator, Proxies) {
+async fn metrics_server(stage: &Stage, work: &WorkDir, shop: &Shop) -> (Aggregator, Frames) {
     let client = stage.client().await.unwrap();
     let port = ports::free().unwrap();
     // There is no network of pods: the Service leads to this machine.
@@ -62,12 +59,15 @@ async fn metrics_server(stage: &Stage, work: &WorkDir, shop: &Shop) -> (Aggregat
                 "scale_up": {"policies": []},
                 "scale_down": {"stabilization_window": "2s", "policies": []},
             },
-            "actuator": {"kubernetes": {"name": NAME}},
+            "actuator": "kubernetes",
         }],
     });
+    // So many that no load of this test is a burst to it.
+    shop.deploy(SIGNAL, 6, json!({})).await.unwrap();
     let aggregator = Aggregator::start(work, config).await.unwrap();
-    let proxies = Proxies::new(&aggregator, shop.namespace(), SIGNAL);
-    (aggregator, proxies)
+    let to = vec![aggregator.url()];
+    let frames = Frames::start(shop.pods(), shop.namespace(), SIGNAL, to, 3 * RPS);
+    (aggregator, frames)
 }
 
 fn hpa() -> HorizontalPodAutoscaler {
@@ -133,8 +133,7 @@ async fn an_autoscaler_over_our_floor_goes_on_alone_and_gets_its_own_minimum_bac
     let (_metrics, signal) = metrics_server(&stage, &work, &shop).await;
     let all: Api<HorizontalPodAutoscaler> = Api::namespaced(client.clone(), shop.namespace());
     all.create(&PostParams::default(), &hpa()).await.unwrap();
-    // Two proxies see half each: 3 replicas by its own metric.
-    signal.see(3 * RPS / 2);
+    // By its own metric.
     shop.has_replicas(3, LIMIT).await.unwrap();
 
     // We raise the floor beyond that, and it follows.
@@ -146,20 +145,20 @@ async fn an_autoscaler_over_our_floor_goes_on_alone_and_gets_its_own_minimum_bac
     shop.has_replicas(5, LIMIT).await.unwrap();
     shop.event("FloorRaised", LIMIT).await.unwrap();
     // Its own metric still raises it above the floor.
-    signal.see(7 * RPS / 2);
+    signal.set_rps(7 * RPS);
     shop.has_replicas(7, LIMIT).await.unwrap();
     assert_eq!(floor(&client, &shop).await, (5, Some("2".to_owned())));
     // Less load lowers the floor, and not below what its owner wrote.
-    signal.see(3 * RPS / 2);
+    signal.set_rps(3 * RPS);
     shop.has_replicas(5, LIMIT).await.unwrap();
     assert!(release(&stage).contains("holds the lease"));
 
     // Killed: it goes on alone, over the floor that is left.
     a.foresail.kill();
     let killed = Instant::now();
-    signal.see(9 * RPS / 2);
+    signal.set_rps(9 * RPS);
     shop.has_replicas(9, LIMIT).await.unwrap();
-    signal.see(3 * RPS / 2);
+    signal.set_rps(3 * RPS);
     shop.has_replicas(5, LIMIT).await.unwrap();
     // When the lease has lapsed the floor is given back.
     let said = until(LIMIT, "it is given back", || async {

@@ -9,7 +9,6 @@ mod manifests;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use foresail_tests::audit::{self, Answered};
