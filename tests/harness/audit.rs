@@ -41,9 +41,8 @@ impl Answered {
 pub fn requests(plane: &ControlPlane, user: &str) -> Result<Vec<Answered>> {
     let mut requests = Vec::new();
     for event in plane.audit()? {
-        let text = |at: &str| {
-            event.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned()
-        };
+        let text =
+            |at: &str| event.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
         let who = match text("/impersonatedUser/username") {
             who if who.is_empty() => text("/user/username"),
             who => who,

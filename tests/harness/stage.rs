@@ -17,8 +17,11 @@ use crate::{Aggregator, ApiProxy, WorkDir, paths, ports, shop};
 pub const NAMESPACE: &str = "foresail";
 /// What is bound to each aggregator's user, as `istio/base` and `istio/overlays/active` do for the
 /// service account.
-const ROLES: [(&str, &str); 3] =
-    [("ClusterRole", "foresail-read"), ("ClusterRole", "foresail-scale"), ("Role", "foresail-lease")];
+const ROLES: [(&str, &str); 3] = [
+    ("ClusterRole", "foresail-read"),
+    ("ClusterRole", "foresail-scale"),
+    ("Role", "foresail-lease"),
+];
 
 /// A control plane for aggregators.
 #[derive(Clone, Debug)]

@@ -96,13 +96,15 @@ fn hpa() -> HorizontalPodAutoscaler {
 async fn floor(client: &Client, shop: &Shop) -> (i32, Option<String>) {
     let all: Api<HorizontalPodAutoscaler> = Api::namespaced(client.clone(), shop.namespace());
     let hpa = all.get("of-the-user").await.unwrap();
-    let kept = hpa.metadata.annotations.unwrap_or_default().remove("foresail.dev/user-min-replicas");
+    let kept =
+        hpa.metadata.annotations.unwrap_or_default().remove("foresail.dev/user-min-replicas");
     (hpa.spec.unwrap().min_replicas.unwrap(), kept)
 }
 
 async fn floor_is(client: &Client, shop: &Shop, min: i32, kept: Option<&str>) {
     let what = format!("minReplicas is {min}, and {kept:?} is remembered");
-    let is = || async { (floor(client, shop).await == (min, kept.map(str::to_owned))).then_some(()) };
+    let is =
+        || async { (floor(client, shop).await == (min, kept.map(str::to_owned))).then_some(()) };
     if let Err(error) = until(LIMIT, &what, is).await {
         let is = floor(client, shop).await;
         let status = shop.status().await.unwrap_or_default();
@@ -139,8 +141,7 @@ async fn an_autoscaler_over_our_floor_goes_on_alone_and_gets_its_own_minimum_bac
     // We raise the floor beyond that, and it follows.
     let mut a = stage.actor("a", json!({})).await.unwrap();
     shop.autoscale(json!({"actuation": "HpaFloor"})).await.unwrap();
-    let frames =
-        Frames::start(shop.pods(), "floored", NAME, vec![a.foresail.url()], 5 * RPS);
+    let frames = Frames::start(shop.pods(), "floored", NAME, vec![a.foresail.url()], 5 * RPS);
     floor_is(&client, &shop, 5, Some("2")).await;
     shop.has_replicas(5, LIMIT).await.unwrap();
     shop.event("FloorRaised", LIMIT).await.unwrap();

@@ -66,9 +66,9 @@ fn one_writes_at_a_time(stage: &Stage) -> Vec<(String, Duration)> {
 
 /// Each change that was told goes on from the one before: none is missing and none was made twice.
 async fn changes_follow_each_other(stage: &Stage, shop: &Shop) {
-    let writes = writes(stage).into_iter().filter(|it| {
-        it.resource == "deployments/scale" && it.namespace == shop.namespace()
-    });
+    let writes = writes(stage)
+        .into_iter()
+        .filter(|it| it.resource == "deployments/scale" && it.namespace == shop.namespace());
     let mut told = Vec::new();
     for (reason, note) in shop.events().await {
         if reason != "ScaledUp" && reason != "ScaledDown" {
@@ -187,10 +187,8 @@ async fn when_the_leader_is_killed_another_goes_on_and_no_request_is_forgotten()
     let endpoints = Endpoints::new(&a.work, "aggregator").unwrap();
     let service = Service::start(ServiceConfig::default()).await.unwrap();
     let envoy = sidecar(&a, &shop, &service, &endpoints).await;
-    let addresses = BTreeMap::from([
-        (pods[0].clone(), address(&a)),
-        (pods[1].clone(), address(&b)),
-    ]);
+    let addresses =
+        BTreeMap::from([(pods[0].clone(), address(&a)), (pods[1].clone(), address(&b))]);
     let following = follow(client.clone(), endpoints, addresses);
 
     // 10 requests a second need 3 replicas; from the kill on 22 need 6.
@@ -212,7 +210,8 @@ async fn when_the_leader_is_killed_another_goes_on_and_no_request_is_forgotten()
     let (holder, took) = holders.last().unwrap().clone();
     println!(
         "killed: lease taken over after {:.1} s, replicas written after {:.1} s",
-        (took - killed).as_secs_f64(), scaled.as_secs_f64()
+        (took - killed).as_secs_f64(),
+        scaled.as_secs_f64()
     );
     assert_eq!(holder, "foresail-b");
     assert!(took - killed < TAKEOVER);

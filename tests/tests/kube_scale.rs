@@ -34,8 +34,7 @@ async fn stage() -> Stage {
 /// The replicas that were written in a namespace, oldest first.
 fn scaled(stage: &Stage, namespace: &str) -> Vec<Answered> {
     let all = audit::requests(stage.plane(), "foresail-").unwrap();
-    let is_scale =
-        |it: &Answered| it.resource == "deployments/scale" && it.namespace == namespace;
+    let is_scale = |it: &Answered| it.resource == "deployments/scale" && it.namespace == namespace;
     all.into_iter().filter(|it| is_scale(it) && it.is_write()).collect()
 }
 
@@ -96,8 +95,7 @@ impl Stall {
         let pod = pod.await.unwrap();
         let namespace = shop.namespace();
         let to = actor.foresail.url();
-        let others =
-            Frames::beside(shop.pods(), namespace, NAME, vec![to.clone()], 0, &pod);
+        let others = Frames::beside(shop.pods(), namespace, NAME, vec![to.clone()], 0, &pod);
         let filter = json!({"cluster": "aggregator", "report_interval": "1s"});
         let aggregator = to.trim_start_matches("http://").parse().unwrap();
         let envoy = Envoy::builder(&format!("{namespace}-sidecar"))
@@ -169,7 +167,10 @@ async fn fifty_scale_ups_from_a_real_envoy_take_seconds() {
     println!(
         "{} scale-ups, from the end of the window to the accepted patch: p50 {:.2} s, p99 {:.2} s, \
          longest {:.2} s",
-        delays.len(), at(0.5), at(0.99), at(1.0)
+        delays.len(),
+        at(0.5),
+        at(0.99),
+        at(1.0)
     );
     assert!(delays.len() >= 50, "{delays:?}");
     actor.foresail.stop().await.unwrap();
@@ -180,7 +181,8 @@ async fn fifty_scale_ups_from_a_real_envoy_take_seconds() {
 async fn delays_of(stage: &Stage, actor: &Actor, shop: &Shop, begin: u64) -> Vec<Duration> {
     let of = format!("/v1/workloads/{}/{NAME}", shop.namespace());
     let decisions = actor.foresail.json(&format!("{of}/decisions?limit=1000")).await.unwrap();
-    let windows = actor.foresail.json(&format!("{of}/history?tier=1s&since={begin}")).await.unwrap();
+    let windows =
+        actor.foresail.json(&format!("{of}/history?tier=1s&since={begin}")).await.unwrap();
     let list = |answer: &Value, name| answer.pointer(name).and_then(Value::as_array).cloned();
     let number = |it: &Value, name: &str| it.get(name).and_then(Value::as_f64);
     let decided = |it: &Value| Some((number(it, "at")? / 1e6, number(it, "desired_replicas")?));
