@@ -87,7 +87,7 @@ build: ## Build the aggregator: target/release/foresail
 	$(CARGO) build --release -p foresail-aggregator
 
 bench: wasm build ## Measure what the filter costs a request and what the aggregator can take
-	@$(SETUP) envoy
+	@$(SETUP) envoy kube
 	$(CARGO) bench --workspace --bench '*'
 
 forecast-compare: ## Forecasting models against statsforecast and prophet (TRACES="a.csv b.csv", OPTIONS=--prophet)
