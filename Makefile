@@ -52,12 +52,12 @@ test-unit:
 	$(CARGO) test --workspace --exclude foresail-tests
 
 test-e2e: wasm
-	@$(SETUP) envoy browser kube keda
+	@$(SETUP) envoy browser
 	$(CARGO) build $(QUICK) -p foresail-aggregator
 	tools/e2e.sh $(QUICK)
 
-e2e-kube: ## Every test against a real Kubernetes control plane
-	@$(SETUP) kube manifests
+e2e-kube: wasm ## Every test against a real Kubernetes control plane
+	@$(SETUP) envoy kube manifests keda
 	$(CARGO) build $(QUICK) -p foresail-aggregator
 	tools/e2e-kube.sh $(QUICK)
 
@@ -87,7 +87,7 @@ build: ## Build the aggregator: target/release/foresail
 	$(CARGO) build --release -p foresail-aggregator
 
 bench: wasm build ## Measure what the filter costs a request and what the aggregator can take
-	@$(SETUP) envoy
+	@$(SETUP) envoy kube
 	$(CARGO) bench --workspace --bench '*'
 
 forecast-compare: ## Forecasting models against statsforecast and prophet (TRACES="a.csv b.csv", OPTIONS=--prophet)

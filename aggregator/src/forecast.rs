@@ -157,8 +157,9 @@ impl Forecaster {
     #[must_use]
     pub fn with_load(mut self, load: &Load) -> Self {
         if load.accumulator.step() == self.accumulator.step() && self.track().is_empty() {
-            let last = load.track.last().unwrap_or(0);
-            for index in load.track.first()..=last {
+            // No step at all is not a gap in the first.
+            let steps = load.track.last().map(|last| load.track.first()..=last);
+            for index in steps.into_iter().flatten() {
                 self.newest = Some((index, self.online.observe(index, load.track.measured(index))));
             }
             self.accumulator = load.accumulator;

@@ -8,6 +8,7 @@ mod floor;
 mod front_proxy;
 mod lease;
 mod managed;
+mod mark;
 mod pods;
 #[expect(
     unreachable_pub,
@@ -32,6 +33,7 @@ pub use floor::{FLOOR_ANNOTATION, give_back, set_finalizer};
 pub use front_proxy::{Caller, FrontProxy, NotAuthenticated, Reading, Reviews};
 pub use lease::{Elector, Fence, LEASE_DURATION, PAUSE_ANNOTATION, has_lapsed};
 pub use managed::{Effect, Managed, Refusal, Seen, Written};
+pub use mark::{LEADER_LABEL, LeaderMark};
 pub use serving_certificate::{EXTERNAL_METRICS, ServingPair, SharedCertificate};
 pub use target::Target;
 

@@ -193,6 +193,7 @@ fn obey(
     let identity = kubernetes::identity();
     let namespace = config.lease_namespace.as_deref().unwrap_or_else(|| client.default_namespace());
     let elector = Elector::new(client.clone(), namespace, &config.lease_name, identity.clone());
+    app.shares(elector.fence());
     let cluster = Cluster::watch(client.clone(), config, identity, elector.fence());
     let configured = app.controls.all().into_iter().map(|(key, _)| key).collect();
     let controller = Controller::new(app, cluster, configured);

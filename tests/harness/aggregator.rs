@@ -29,13 +29,26 @@ impl Aggregator {
 
     /// The same on a given port.
     pub async fn start_on(directory: &WorkDir, port: u16, config: Value) -> Result<Self> {
+        Self::start_as(directory, port, config, None).await
+    }
+
+    /// The same in the role of a pod of this name.
+    pub async fn start_as(
+        directory: &WorkDir,
+        port: u16,
+        config: Value,
+        pod: Option<&str>,
+    ) -> Result<Self> {
         let config = write_config(directory, port, config)?;
-        let process =
+        let mut program =
             Program::new("foresail", &paths::foresail()?, &directory.file("foresail.log"))
                 .arg("serve")
                 .arg("--config")
-                .arg(&config)
-                .spawn()?;
+                .arg(&config);
+        if let Some(pod) = pod {
+            program = program.env("POD_NAME", pod);
+        }
+        let process = program.spawn()?;
         let mut aggregator = Self { process, http: Http::default(), port, config };
         aggregator.wait_ready().await?;
         Ok(aggregator)

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -39,8 +40,10 @@ pub enum Fault {
     WriteStatus(u16),
     /// Every watch is answered with 410 Gone; what runs goes on.
     Gone,
-    /// Every request waits so long.
+    /// Every request waits so long; one whose client gives up is not passed on.
     Stall(Duration),
+    /// Every request arrives so late, even when its client has long given up.
+    Late(Duration),
 }
 
 /// A running proxy; it ends when this value goes.
@@ -49,6 +52,7 @@ pub struct ApiProxy {
     address: SocketAddr,
     user: String,
     fault: Arc<Mutex<Fault>>,
+    requests: Arc<AtomicU64>,
     cut: watch::Sender<u64>,
     accepting: JoinHandle<()>,
 }
@@ -63,14 +67,25 @@ impl ApiProxy {
         let address = listener.local_addr()?;
         let fault = Arc::new(Mutex::new(Fault::None));
         let (cut, cuts) = watch::channel(0);
-        let to = Upstream { client, user: user.to_owned(), fault: Arc::clone(&fault) };
+        let requests = Arc::new(AtomicU64::new(0));
+        let to = Upstream {
+            client,
+            user: user.to_owned(),
+            fault: Arc::clone(&fault),
+            requests: Arc::clone(&requests),
+        };
         let accepting = tokio::spawn(accept(listener, to, cuts));
-        Ok(Self { address, user: user.to_owned(), fault, cut, accepting })
+        Ok(Self { address, user: user.to_owned(), fault, requests, cut, accepting })
     }
 
     /// Who its requests are from.
     pub fn user(&self) -> &str {
         &self.user
+    }
+
+    /// Requests so far, those too that the API server never sees.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
     }
 
     /// Misbehaves from now on. Connections that run are cut by [`Fault::Cut`] alone, or by
@@ -94,7 +109,9 @@ impl ApiProxy {
             "kind": "Config",
             "clusters": [{"name": "proxy", "cluster": {"server": format!("http://{}", self.address)}}],
             "users": [{"name": "proxy", "user": {}}],
-            "contexts": [{"name": "proxy", "context": {"cluster": "proxy", "user": "proxy"}}],
+            "contexts": [{"name": "proxy", "context": {
+                "cluster": "proxy", "user": "proxy", "namespace": crate::stage::NAMESPACE,
+            }}],
             "current-context": "proxy",
         });
         directory.write(&format!("kubeconfig-{}", self.user), &config.to_string())
@@ -132,6 +149,7 @@ struct Upstream {
     client: Client,
     user: String,
     fault: Arc<Mutex<Fault>>,
+    requests: Arc<AtomicU64>,
 }
 
 impl Upstream {
@@ -139,6 +157,7 @@ impl Upstream {
         self,
         request: Request<Incoming>,
     ) -> Pin<Box<dyn Future<Output = Result<Answer>> + Send>> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
         Box::pin(async move {
             let fault = *self.fault.lock().unwrap_or_else(PoisonError::into_inner);
             let writes = request.method() != Method::GET;
@@ -149,7 +168,7 @@ impl Upstream {
                 Fault::WriteStatus(code) if writes => return refused(code),
                 Fault::Gone if watches => return refused(410),
                 Fault::Stall(time) => sleep(time).await,
-                Fault::None | Fault::WriteStatus(_) | Fault::Gone => {}
+                Fault::None | Fault::WriteStatus(_) | Fault::Gone | Fault::Late(_) => {}
             }
             let (mut parts, body) = request.into_parts();
             let body = body.collect().await?.to_bytes();
@@ -158,7 +177,17 @@ impl Upstream {
             parts.headers.remove("host");
             parts.headers.insert("impersonate-user", self.user.parse()?);
             let request = Request::from_parts(parts, Body::from(body.to_vec()));
-            let answer = self.client.send(request).await?;
+            let answer = match fault {
+                // On its way whatever becomes of its client.
+                Fault::Late(time) => {
+                    let arrive = async move {
+                        sleep(time).await;
+                        self.client.send(request).await
+                    };
+                    tokio::spawn(arrive).await??
+                }
+                _ => self.client.send(request).await?,
+            };
             Ok(answer.map(UnsyncBoxBody::new))
         })
     }

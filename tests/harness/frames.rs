@@ -1,7 +1,8 @@
 //! Telemetry without a mesh: what the filters beside a workload's Ready pods would send.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use foresail_wire::{
@@ -10,7 +11,7 @@ use foresail_wire::{
 use hyper::Method;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::sleep;
 
 use crate::{Http, clock};
@@ -18,9 +19,26 @@ use crate::{Http, clock};
 /// Sends one frame a second for each Ready pod of a workload, until this value goes.
 #[derive(Debug)]
 pub struct Frames {
-    rps: Arc<AtomicU32>,
+    plan: Arc<Plan>,
     silent: Arc<AtomicBool>,
     sending: JoinHandle<()>,
+}
+
+/// Requests a second over all pods, by the second from which on there are so many.
+#[derive(Debug)]
+struct Plan(Mutex<BTreeMap<u64, u32>>);
+
+impl Plan {
+    fn set(&self, second: u64, rps: u32) {
+        let mut plan = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        plan.split_off(&second);
+        plan.insert(second, rps);
+    }
+
+    fn at(&self, second: u64) -> u32 {
+        let plan = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        plan.range(..=second).next_back().map_or(0, |(_, rps)| *rps)
+    }
 }
 
 impl Frames {
@@ -33,23 +51,41 @@ impl Frames {
         to: Vec<String>,
         rps: u32,
     ) -> Self {
-        let rps = Arc::new(AtomicU32::new(rps));
+        Self::beside(pods, namespace, workload, to, rps, "")
+    }
+
+    /// The same without one pod, which has a proxy of its own.
+    pub fn beside(
+        pods: Api<Pod>,
+        namespace: &str,
+        workload: &str,
+        to: Vec<String>,
+        rps: u32,
+        but: &str,
+    ) -> Self {
+        let plan = Arc::new(Plan(Mutex::new(BTreeMap::from([(0, rps)]))));
         let silent = Arc::new(AtomicBool::new(false));
         let sender = Sender {
             pods,
             namespace: namespace.to_owned(),
             workload: workload.to_owned(),
+            but: but.to_owned(),
             to,
-            rps: Arc::clone(&rps),
+            plan: Arc::clone(&plan),
             silent: Arc::clone(&silent),
             http: Http::default(),
         };
-        Self { rps, silent, sending: tokio::spawn(sender.run()) }
+        Self { plan, silent, sending: tokio::spawn(sender.run()) }
     }
 
     /// Requests a second over all pods, from the next second on.
     pub fn set_rps(&self, rps: u32) {
-        self.rps.store(rps, Ordering::Relaxed);
+        self.plan.set(clock::unix_time().as_secs() + 1, rps);
+    }
+
+    /// The same from a second since 1970 on, which is not over; what was planned for later is not.
+    pub fn set_rps_from(&self, second: u64, rps: u32) {
+        self.plan.set(second, rps);
     }
 
     /// Sends nothing more, or goes on.
@@ -64,12 +100,14 @@ impl Drop for Frames {
     }
 }
 
+#[derive(Clone)]
 struct Sender {
     pods: Api<Pod>,
     namespace: String,
     workload: String,
+    but: String,
     to: Vec<String>,
-    rps: Arc<AtomicU32>,
+    plan: Arc<Plan>,
     silent: Arc<AtomicBool>,
     http: Http,
 }
@@ -77,37 +115,36 @@ struct Sender {
 impl Sender {
     async fn run(self) {
         let mut names = Vec::new();
+        let mut on_their_way = JoinSet::new();
         loop {
             let second = clock::unix_time().as_secs();
-            // The load of a second is known when it is over.
-            let rps = self.rps.load(Ordering::Relaxed);
             let labels = ListParams::default().labels(&format!("app={}", self.workload));
             if let Ok(pods) = self.pods.list(&labels).await {
                 names = pods.items.iter().filter(|pod| is_ready(pod)).filter_map(name).collect();
+                names.retain(|name| *name != self.but);
             }
             let left = Duration::from_secs(second + 1).saturating_sub(clock::unix_time());
             sleep(left).await;
             if !self.silent.load(Ordering::Relaxed) {
-                self.send(&names, second, rps).await;
+                self.send(&names, second, &mut on_their_way);
             }
+            while on_their_way.try_join_next().is_some() {}
         }
     }
 
-    async fn send(&self, names: &[String], second: u64, rps: u32) {
+    fn send(&self, names: &[String], second: u64, on_their_way: &mut JoinSet<()>) {
+        let rps = self.plan.at(second);
         let count = u32::try_from(names.len()).unwrap_or(u32::MAX);
-        let mut frames = Vec::new();
         for (number, pod) in (0..).zip(names) {
             let share = rps / count + u32::from(number < rps % count);
-            frames.extend(self.frame(pod, second, share));
-        }
-        for url in &self.to {
-            for frame in &frames {
-                let url = format!("{url}/v1/frames");
-                // An aggregator that was killed does not answer.
-                let _ = self
-                    .http
-                    .send(Method::POST, &url, "application/octet-stream", frame.clone())
-                    .await;
+            let Some(frame) = self.frame(pod, second, share) else { continue };
+            for url in &self.to {
+                let (http, url) = (self.http.clone(), format!("{url}/v1/frames"));
+                let frame = frame.clone();
+                on_their_way.spawn(async move {
+                    // An aggregator that was killed does not answer.
+                    let _ = http.send(Method::POST, &url, "application/octet-stream", frame).await;
+                });
             }
         }
     }

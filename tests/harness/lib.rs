@@ -9,6 +9,7 @@
 
 pub mod aggregator;
 pub mod api_proxy;
+pub mod audit;
 pub mod clock;
 pub mod control_plane;
 pub mod envoy;
@@ -22,6 +23,7 @@ pub mod process;
 pub mod random;
 pub mod service;
 pub mod shop;
+pub mod stage;
 mod watchdog;
 pub mod workdir;
 
@@ -35,4 +37,5 @@ pub use load::{Load, Outcome, Results, Shot};
 pub use process::{Process, Program};
 pub use service::{Service, ServiceConfig};
 pub use shop::Shop;
+pub use stage::{Actor, Stage};
 pub use workdir::WorkDir;

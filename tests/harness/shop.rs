@@ -33,6 +33,17 @@ impl std::fmt::Debug for Shop {
     }
 }
 
+/// Takes the definition of `MeshAutoscaler` away, and with it every such resource.
+pub async fn uninstall(client: &Client) -> Result<()> {
+    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let name = "meshautoscalers.foresail.dev";
+    api.delete(name, &kube::api::DeleteParams::default()).await?;
+    until(Duration::from_secs(30), "the definition is gone", || async {
+        api.get_opt(name).await.ok()?.is_none().then_some(())
+    })
+    .await
+}
+
 /// Puts the definition of `MeshAutoscaler` into a cluster, from the committed manifest.
 pub async fn install(client: &Client) -> Result<()> {
     let path = paths::root().join("istio/base/crd.yaml");
@@ -212,6 +223,12 @@ impl Shop {
             Ok(()) => Ok(()),
             Err(error) => Err(error.context(self.told().await)),
         }
+    }
+
+    /// The status of the resource; null when there is none.
+    pub async fn status(&self) -> Result<Value> {
+        let object = self.autoscalers().get(NAME).await?;
+        Ok(object.data.get("status").cloned().unwrap_or_default())
     }
 
     /// The resource with its status, and the events: for a failed wait.

@@ -102,6 +102,7 @@ async fn shadow_may_look_and_active_may_scale_and_neither_may_do_more() {
         "create events.events.k8s.io -n shop",
         "create leases.coordination.k8s.io -n foresail",
         "update leases.coordination.k8s.io/foresail -n foresail",
+        "patch pods -n foresail",
     ];
     let scales = [
         "patch deployments.apps --subresource scale -n shop",
@@ -114,6 +115,7 @@ async fn shadow_may_look_and_active_may_scale_and_neither_may_do_more() {
         "get configmaps -n shop",
         "patch deployments.apps -n shop",
         "delete pods -n shop",
+        "patch pods -n shop",
         "create meshautoscalers.foresail.dev -n shop",
         "update leases.coordination.k8s.io/other -n foresail",
         "update leases.coordination.k8s.io/foresail -n shop",

@@ -29,6 +29,11 @@ pub(super) async fn post(State(app): Shared, request: Request) -> Response {
             return refusal.into_response();
         }
     };
+    // Whoever decides must hear all of a workload; the sender keeps what is not taken.
+    if app.leads() == Some(false) {
+        app.ingest.counters().count(FrameResult::Standby);
+        return unavailable("another aggregator leads", FrameResult::Standby);
+    }
     into_response(&app.ingest.frame(body, clock::now()).await)
 }
 
@@ -134,6 +139,11 @@ fn busy(result: FrameResult) -> Response {
     (StatusCode::TOO_MANY_REQUESTS, RETRY_AFTER, body).into_response()
 }
 
+fn unavailable(error: &str, result: FrameResult) -> Response {
+    let body = Json(json!({"error": error, "kind": result.name()}));
+    (StatusCode::SERVICE_UNAVAILABLE, RETRY_AFTER, body).into_response()
+}
+
 fn into_response(answer: &Answer) -> Response {
     match answer {
         Answer::Accepted => StatusCode::ACCEPTED.into_response(),
@@ -150,9 +160,6 @@ fn into_response(answer: &Answer) -> Response {
             (StatusCode::BAD_REQUEST, Json(body)).into_response()
         }
         Answer::Busy(result) => busy(*result),
-        Answer::Unavailable(result) => {
-            let body = Json(json!({"error": "not now", "kind": result.name()}));
-            (StatusCode::SERVICE_UNAVAILABLE, RETRY_AFTER, body).into_response()
-        }
+        Answer::Unavailable(result) => unavailable("not now", *result),
     }
 }

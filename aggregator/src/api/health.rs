@@ -32,9 +32,11 @@ pub(super) async fn healthz(State(app): Shared) -> (StatusCode, Json<Value>) {
     answer(works, json!({"ingest": ingest, "stuck_control_loops": stuck}))
 }
 
-/// `GET /readyz`: 503 while frames would be refused.
+/// `GET /readyz`: 503 while frames would be refused whoever leads. An aggregator that stands by is
+/// ready: it could lead in the next moment, and a rollout or an eviction must not wait for it.
 pub(super) async fn readyz(State(app): Shared) -> (StatusCode, Json<Value>) {
     let store = app.ingest.store().is_healthy();
     let draining = app.ingest.is_draining();
-    answer(store && !draining, json!({"store": store, "draining": draining}))
+    let leads = app.leads();
+    answer(store && !draining, json!({"store": store, "draining": draining, "leads": leads}))
 }

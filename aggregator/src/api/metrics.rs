@@ -145,6 +145,8 @@ fn process(app: &App, families: &mut Families<'_>) -> Result<(), fmt::Error> {
     ] {
         families.gauge(name, help, [(BARE, Some(value))])?;
     }
+    let help = "1 while this aggregator acts; absent where it is the only one";
+    families.gauge("leader", help, [(BARE, app.leads().map(yes))])?;
     let commits = ingest.store().commit_seconds();
     let help = "Time of a durable commit";
     let family =

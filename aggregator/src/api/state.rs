@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use super::{Events, Questions};
 use crate::actuate::Actuation;
@@ -10,6 +10,7 @@ use crate::config::WorkloadConfig;
 use crate::forecast::Curve;
 use crate::ingest::Ingest;
 use crate::journal::Decision;
+use crate::kubernetes::Fence;
 use crate::telemetry::ReplicaStatus;
 use crate::units::{Timestamp, WorkloadKey};
 
@@ -26,6 +27,8 @@ pub struct App {
     pub connections: ConnectionCounters,
     /// What other autoscalers asked.
     pub questions: Questions,
+    /// Who of several aggregators acts; unset where there is only this one.
+    fence: OnceLock<Fence>,
     /// Bytes of request bodies that are being read.
     pub(super) body_bytes: AtomicUsize,
 }
@@ -39,8 +42,19 @@ impl App {
             events: Events::default(),
             connections: ConnectionCounters::default(),
             questions: Questions::default(),
+            fence: OnceLock::new(),
             body_bytes: AtomicUsize::new(0),
         }
+    }
+
+    /// From now on this process shares a lease with others.
+    pub fn shares(&self, fence: Fence) {
+        let _ = self.fence.set(fence);
+    }
+
+    /// Whether this process acts; `None` where there is only this one.
+    pub fn leads(&self) -> Option<bool> {
+        self.fence.get().map(Fence::leads)
     }
 }
 

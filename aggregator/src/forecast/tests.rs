@@ -121,6 +121,14 @@ fn a_long_silence_begins_anew() {
 }
 
 #[test]
+fn a_stored_load_without_a_step_is_no_forecast_of_nothing() {
+    let nothing = Forecaster::new(&config()).load();
+    let again = Forecaster::new(&config()).with_load(&nothing);
+    assert!(again.track().is_empty());
+    assert_eq!(again.forecast(), Ok(None));
+}
+
+#[test]
 fn a_stored_load_teaches_the_same_again() {
     let first = trained(300);
     let stored = serde_json::to_string(&first.load()).unwrap();

@@ -35,11 +35,13 @@ pub enum FrameResult {
     Draining,
     /// The store cannot write.
     StoreFailed,
+    /// Another aggregator acts, and is the one to be told.
+    Standby,
 }
 
 impl FrameResult {
     /// All of them, in the order of declaration.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Accepted,
         Self::Duplicate,
         Self::TooLarge,
@@ -55,6 +57,7 @@ impl FrameResult {
         Self::TooManyProxies,
         Self::Draining,
         Self::StoreFailed,
+        Self::Standby,
     ];
 
     /// Stable name, for a metric's label.
@@ -75,6 +78,7 @@ impl FrameResult {
             Self::TooManyProxies => "too_many_proxies",
             Self::Draining => "draining",
             Self::StoreFailed => "store_failed",
+            Self::Standby => "standby",
         }
     }
 

@@ -18,7 +18,7 @@ use crate::api::App;
 use crate::clock::{self, Stopwatch};
 use crate::config::WorkloadConfig;
 use crate::kubernetes::resource::{self, InvalidSpec, MeshAutoscaler};
-use crate::kubernetes::{Cluster, Managed};
+use crate::kubernetes::{Cluster, LeaderMark, Managed};
 use crate::units::WorkloadKey;
 use floors::Floors;
 use report::Subject;
@@ -52,6 +52,7 @@ pub(super) struct Controller {
     invalid: BTreeMap<Key, InvalidSpec>,
     floors: Floors,
     statuses: Statuses,
+    mark: Option<LeaderMark>,
     /// Workloads that the configuration file decides for.
     configured: BTreeSet<WorkloadKey>,
 }
@@ -63,6 +64,7 @@ impl Controller {
             app: Arc::clone(app),
             floors: Floors::default(),
             statuses: Statuses::new(cluster.clone()),
+            mark: LeaderMark::of_this_pod(cluster.client()),
             cluster,
             running: BTreeMap::new(),
             invalid: BTreeMap::new(),
@@ -77,6 +79,9 @@ impl Controller {
         mut stopped: watch::Receiver<bool>,
     ) -> Loops {
         loop {
+            if let Some(mark) = &mut self.mark {
+                mark.turn(self.cluster.fence().leads()).await;
+            }
             if self.cluster.resources().is_synced() {
                 self.reconcile(&mut loops).await;
                 if self.cluster.fence().leads() {

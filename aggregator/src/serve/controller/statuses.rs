@@ -30,7 +30,15 @@ const MANAGER: &str = "foresail-status";
 pub(super) struct Statuses {
     cluster: Cluster,
     written: BTreeMap<Key, Last>,
-    waiting: BTreeMap<Key, (bool, MeshAutoscalerStatus)>,
+    waiting: BTreeMap<Key, Waiting>,
+}
+
+/// A status to be written.
+struct Waiting {
+    matters: bool,
+    /// Version of the resource that it is about: a write that arrives late is refused.
+    version: Option<String>,
+    status: MeshAutoscalerStatus,
 }
 
 /// The last write.
@@ -69,7 +77,8 @@ impl Statuses {
         };
         let is_due = since.is_none_or(|(elapsed, _)| elapsed >= wait);
         if is_due && (matters || differs_in_figures(there, &status)) {
-            self.waiting.insert(key.clone(), (matters, status));
+            let version = resource.metadata.resource_version.clone();
+            self.waiting.insert(key.clone(), Waiting { matters, version, status });
         } else {
             self.waiting.remove(key);
         }
@@ -78,7 +87,7 @@ impl Statuses {
     /// Writes some of what waits.
     pub(super) async fn flush(&mut self) {
         let pick = |matters: bool, most: usize| {
-            let waiting = self.waiting.iter().filter(move |(_, (it, _))| *it == matters);
+            let waiting = self.waiting.iter().filter(move |(_, it)| it.matters == matters);
             waiting.take(most).map(|(key, _)| key.clone()).collect::<Vec<_>>()
         };
         let mut keys = pick(true, A_TURN.0);
@@ -86,12 +95,10 @@ impl Statuses {
         let limit = Stopwatch::start();
         for key in keys {
             let Some(left) = TIMEOUT.checked_sub(limit.elapsed()) else { return };
-            let Some((_, status)) = self.waiting.remove(&key) else { continue };
-            if !self.cluster.fence().leads() {
-                return;
-            }
-            let write = self.write(&key, &status);
-            let worked = match tokio::time::timeout(left, write).await {
+            let Some(waiting) = self.waiting.remove(&key) else { continue };
+            let Some(leads_for) = self.cluster.fence().time_to_write() else { return };
+            let write = self.write(&key, &waiting);
+            let worked = match tokio::time::timeout(left.min(leads_for), write).await {
                 Ok(Ok(())) => true,
                 Ok(Err(error)) => {
                     let cause = &error as &dyn std::error::Error;
@@ -109,19 +116,19 @@ impl Statuses {
         }
     }
 
-    async fn write(&self, key: &Key, status: &MeshAutoscalerStatus) -> Result<(), kube::Error> {
+    async fn write(&self, key: &Key, waiting: &Waiting) -> Result<(), kube::Error> {
         let api: Api<MeshAutoscaler> = Api::namespaced(self.cluster.client().clone(), &key.0);
         let patch = json!({
             "apiVersion": "foresail.dev/v1alpha1",
             "kind": "MeshAutoscaler",
-            "metadata": {"name": key.1},
-            "status": status,
+            "metadata": {"name": key.1, "resourceVersion": waiting.version},
+            "status": waiting.status,
         });
         let parameters = PatchParams::apply(MANAGER).force();
         match api.patch_status(&key.1, &parameters, &Patch::Apply(patch)).await {
             Ok(_) => Ok(()),
-            // Deleted since.
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            // Deleted or changed since; the watch will show how, and the next turn writes again.
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
             Err(error) => Err(error),
         }
     }

@@ -102,7 +102,7 @@ impl Cluster {
         for mut manifest in manifests::in_page(PAGE).unwrap() {
             match manifest["kind"].as_str().unwrap() {
                 "APIService" => manifest["spec"]["service"]["port"] = self.port.into(),
-                // KEDA does not run here; its client does, see keda.rs.
+                // KEDA does not run here; its client does, see kube_keda.rs.
                 "ScaledObject" => continue,
                 _ => {}
             }
