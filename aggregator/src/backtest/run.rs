@@ -13,7 +13,7 @@ use super::oracle::oracle;
 use super::report::{CostAt, LEVELS, PolicyReport, Replicas, Run, Timeline, TraceReport, cost_at};
 use super::trace::Trace;
 use crate::config::WorkloadConfig;
-use crate::simulate::{Scenario, World};
+use crate::simulate::{Scenario, World, settings_for};
 use crate::units::Timestamp;
 use contender::{Contender, Step};
 use leaders::Leaders;
@@ -73,7 +73,7 @@ pub fn run_trace(
     let required: Vec<u32> = (0..world.filled.len()).map(|at| world.required(at)).collect();
     let scored = required.get(world.warm_up_steps..).unwrap_or_default();
     let plan = oracle(scored, scenario.delay_steps());
-    let config = contender::for_world(config, scenario, &world);
+    let config = settings_for(config, scenario, &world);
     let start = Timestamp::of_step(world.grid.first_index, world.grid.step);
     let mut contenders = Vec::new();
     for choice in &selection.policies {

@@ -10,17 +10,15 @@ use crate::backtest::oracle::Plan;
 use crate::backtest::peers::{Peer, PeerKind, PeerView};
 use crate::backtest::report::Run;
 use crate::backtest::score::Scorer;
-use crate::config::{CapacitySource, Mode, Part, Profile, ScaleIn, WorkloadConfig};
-use crate::simulate::{Cluster, Scenario, World};
-use crate::units::{Ratio, Rps, Timestamp};
+use crate::config::{Part, Profile, ScaleIn, WorkloadConfig};
+use crate::simulate::{Cluster, Scenario, World, max_replicas};
+use crate::units::Timestamp;
 
 /// Prices of risk that Foresail is swept over.
 const PRICES: [f64; 20] = [
     0.15, 0.3, 0.6, 1.0, 1.6, 2.5, 4.0, 6.0, 9.0, 13.0, 18.0, 26.0, 40.0, 60.0, 100.0, 150.0,
     250.0, 500.0, 1_200.0, 2_500.0,
 ];
-/// Upper bound on replicas in a replay, as a multiple of the mean.
-const MAX_FACTOR: f64 = 200.0;
 
 /// A policy by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,37 +101,6 @@ impl Choice {
         }
         all
     }
-}
-
-/// Foresail's configuration for a world: the scenario's objective, times and capacity.
-pub(super) fn for_world(
-    config: &WorkloadConfig,
-    scenario: &Scenario,
-    world: &World,
-) -> WorkloadConfig {
-    let mut config = config.clone();
-    config.mode = Mode::Active;
-    config.min_replicas = 1;
-    config.max_replicas = max_replicas(scenario);
-    config.objective.latency = scenario.objective_latency;
-    config.objective.quantile = Ratio::new(scenario.objective_quantile).unwrap_or(Ratio::ONE);
-    config.objective.budget = Ratio::new(scenario.budget).unwrap_or_default();
-    config.startup_time = scenario.startup;
-    config.decision_interval = scenario.decision_interval;
-    config.forecast.step = scenario.decision_interval;
-    // Known to everybody here, peers included: what is compared is the decision.
-    config.capacity = CapacitySource::Fixed;
-    config.target_rps_per_replica = Rps::new(world.capacity_rps).unwrap_or_default();
-    config
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "clamped to a range that fits"
-)]
-fn max_replicas(scenario: &Scenario) -> u32 {
-    (scenario.mean_replicas * MAX_FACTOR).clamp(100.0, 100_000.0) as u32
 }
 
 /// What every contender of a step looks at.
