@@ -5,14 +5,17 @@
 //! learner never acts: it is a [`crate::policy::Adviser`] whose answers pass the limits of
 //! [`crate::policy::Proposal::answer`] and every guard of [`crate::safety`].
 
+pub mod adviser;
+pub mod bandit;
 pub mod dqn;
+pub mod drift;
 pub mod environment;
+pub mod model;
 pub mod network;
 pub mod reward;
 pub mod tabular;
+pub mod train;
 pub mod view;
 
 #[cfg(test)]
 mod tests;
-
-

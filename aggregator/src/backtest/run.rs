@@ -18,7 +18,7 @@ use crate::units::Timestamp;
 use contender::{Contender, Step};
 use leaders::Leaders;
 
-pub use contender::{Choice, UnknownPolicy};
+pub use contender::{Candidate, Choice, UnknownPolicy};
 
 /// Buckets of a timeline.
 const BUCKETS: usize = 480;
@@ -40,6 +40,8 @@ pub struct Unusable {
 pub struct Selection {
     /// Policies, in the order of the report.
     pub policies: Vec<Choice>,
+    /// Learned policies, after them.
+    pub learned: Vec<Candidate>,
     /// Whether each is run at every knob, for a curve of cost against violations.
     pub sweep: bool,
 }
@@ -78,6 +80,9 @@ pub fn run_trace(
     let mut contenders = Vec::new();
     for choice in &selection.policies {
         contenders.extend(choice.contenders(&config, scenario, &world, selection.sweep, &plan));
+    }
+    for candidate in &selection.learned {
+        contenders.push(Contender::learned(candidate, &config, scenario, &world, &plan));
     }
     let mut leaders = Leaders::new(&config, start, contenders.iter().map(Contender::without));
     let mut timeline = Buckets::new(&world, &contenders);

@@ -59,6 +59,23 @@ pub fn corrected(answer: u32, action: usize) -> u32 {
     }
 }
 
+/// Bounds of the bins of a table's states.
+const LOAD: [f32; 3] = [-0.5, -0.2, -0.05];
+const AWAY: [f32; 4] = [-0.10, -0.02, 0.02, 0.10];
+const WIDTH: [f32; 3] = [0.10, 0.25, 0.60];
+/// States of a table.
+pub const STATES: usize = 4 * 5 * 4 * 2;
+
+/// The state of an observation: how full the ready replicas are, how far the forecast's answer is
+/// away, how wide its tail is, and whether the objective was missed.
+pub fn state(seen: &[f32; INPUTS]) -> usize {
+    let [load, median, _, _, p998, _, _, away, ..] = *seen;
+    let missed = seen.get(14).copied().unwrap_or(0.0);
+    let bin = |bounds: &[f32], value: f32| bounds.iter().filter(|bound| value > **bound).count();
+    let place = bin(&LOAD, load) * 5 + bin(&AWAY, away);
+    (place * 4 + bin(&WIDTH, p998 - median)) * 2 + usize::from(missed > 0.5)
+}
+
 /// Remembers the little that an observation needs of the decisions before.
 #[derive(Clone, Debug, Default)]
 pub struct Viewer {
@@ -133,7 +150,7 @@ impl Viewer {
 #[expect(clippy::cast_possible_truncation, reason = "an input needs few digits")]
 fn log_ratio(a: f64, b: f64) -> f32 {
     let ratio = (a.max(1e-9) / b.max(1e-9)).ln();
-    if ratio.is_finite() { ratio.clamp(-3.0, 3.0) as f32 } else { 0.0 }
+    if ratio.is_nan() { 0.0 } else { ratio.clamp(-3.0, 3.0) as f32 }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "an input needs few digits")]
@@ -153,6 +170,14 @@ mod tests {
         assert_eq!(of(100), [80, 92, 100, 108, 120, 145]);
         assert_eq!(corrected(u32::MAX, 5), u32::MAX);
         assert_eq!((CORRECTIONS[KEEP], corrected(10, 99)), (0.0, 10));
+    }
+
+    #[test]
+    fn every_observation_has_a_state() {
+        let mut seen = [3.0; INPUTS];
+        seen[1] = -3.0;
+        assert_eq!((state(&seen), state(&[-3.0; INPUTS])), (STATES - 1, 0));
+        assert_eq!(state(&[f32::NAN; INPUTS]), 0);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Whoever decides in a backtest: Foresail at a price of risk, or a peer at a target.
 
+use std::sync::Arc;
+
 use thiserror::Error;
 
 use super::Stopwatch;
@@ -11,6 +13,9 @@ use crate::backtest::peers::{Peer, PeerKind, PeerView};
 use crate::backtest::report::Run;
 use crate::backtest::score::Scorer;
 use crate::config::{Part, Profile, ScaleIn, WorkloadConfig};
+use crate::learning::adviser::Learned;
+use crate::learning::model::Model;
+use crate::policy::Standing;
 use crate::simulate::{Cluster, Scenario, World, max_replicas};
 use crate::units::Timestamp;
 
@@ -35,6 +40,17 @@ pub enum Choice {
     Without(Part),
     /// Another autoscaler.
     Peer(PeerKind),
+}
+
+/// A learned policy that is replayed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// What the report calls it.
+    pub name: String,
+    /// What it has learned.
+    pub model: Arc<Model>,
+    /// How far it is trusted.
+    pub standing: Standing,
 }
 
 /// No policy has this name.
@@ -119,7 +135,7 @@ enum Policy {
 
 /// One policy at one knob with its own replicas.
 pub(super) struct Contender {
-    name: &'static str,
+    name: String,
     knob: f64,
     is_default: bool,
     policy: Policy,
@@ -176,7 +192,7 @@ impl Contender {
         };
         let first = world.required(0);
         Self {
-            name: choice.name(),
+            name: choice.name().to_owned(),
             knob: value,
             is_default: knob.is_none(),
             policy,
@@ -189,8 +205,26 @@ impl Contender {
         }
     }
 
-    pub(super) const fn name(&self) -> &'static str {
-        self.name
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Foresail with a learned policy that corrects its answer.
+    pub(super) fn learned(
+        candidate: &Candidate,
+        config: &WorkloadConfig,
+        scenario: &Scenario,
+        world: &World,
+        plan: &Plan,
+    ) -> Self {
+        let mut contender = Self::new(Choice::Foresail, None, config, scenario, world, plan);
+        contender.name.clone_from(&candidate.name);
+        if let Policy::Foresail(autoscaler) = contender.policy {
+            let adviser = Box::new(Learned::new(Arc::clone(&candidate.model)));
+            let autoscaler = autoscaler.with_adviser(adviser, candidate.standing);
+            contender.policy = Policy::Foresail(Box::new(autoscaler));
+        }
+        contender
     }
 
     /// The part that is left out.

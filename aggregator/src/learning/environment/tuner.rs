@@ -162,6 +162,7 @@ impl Tuner {
         let recording = recording.slice(from, self.steps);
         let scenario = self.scenario.clone();
         self.begin(recording, scenario, None, 1.25);
+        self.serve(false);
     }
 
     fn begin(
