@@ -12,6 +12,7 @@ pub mod drift;
 pub mod environment;
 pub mod model;
 pub mod network;
+pub mod perturb;
 pub mod reward;
 pub mod tabular;
 pub mod train;

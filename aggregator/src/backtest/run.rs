@@ -46,6 +46,14 @@ pub struct Selection {
     pub sweep: bool,
 }
 
+impl Selection {
+    /// What the report calls them.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let learned = self.learned.iter().map(|candidate| candidate.name.as_str());
+        self.policies.iter().map(|choice| choice.name()).chain(learned)
+    }
+}
+
 /// Takes the time of decisions; the core has no clock of its own.
 pub trait Stopwatch {
     /// µs since some fixed moment.

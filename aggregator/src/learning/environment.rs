@@ -4,7 +4,7 @@ mod service;
 mod tuner;
 
 pub use service::{DELTAS, Direct};
-pub use tuner::{Perturbation, Recording, Tuner};
+pub use tuner::{Perturbation, Recording, Served, Tuner};
 
 /// What came of an action; the next observation is in [`Environment::observation`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
