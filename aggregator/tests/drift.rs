@@ -81,7 +81,11 @@ fn compare(document: &Document) -> usize {
             let mut detector = detector(name);
             let found: Vec<usize> =
                 (0..stream.len()).filter(|at| detector.update(stream[*at])).collect();
-            assert_eq!(&found, expected, "{name} on {} against river {}", case.name, document.river);
+            assert_eq!(
+                &found, expected,
+                "{name} on {} against river {}",
+                case.name, document.river
+            );
             changes += found.len();
         }
         println!("{}: {} numbers, the same changes", case.name, stream.len());

@@ -80,10 +80,10 @@ impl Gate {
     /// # Errors
     /// [`GateError`] when it lacks one of the two policies.
     pub fn judge(&self, report: &Report) -> Result<Passage, GateError> {
-        let (own, other) = (self.runs(report, &self.candidate)?, self.runs(report, &self.incumbent)?);
-        let cost = |run: &Run| {
-            run.score.cost_over_oracle + self.violation_price * run.score.violation
-        };
+        let (own, other) =
+            (self.runs(report, &self.candidate)?, self.runs(report, &self.incumbent)?);
+        let cost =
+            |run: &Run| run.score.cost_over_oracle + self.violation_price * run.score.violation;
         let ratios: Vec<f64> =
             own.iter().zip(&other).map(|(own, other)| (cost(own) / cost(other)).ln()).collect();
         let cost_ratio = mean(&ratios).exp();
@@ -185,18 +185,19 @@ mod tests {
             runs: vec![run],
             cost_at: vec![],
         };
-        let traces = candidate.iter().enumerate().map(|(at, (cost, violation, changes))| TraceReport {
-            trace: format!("trace {at}"),
-            days_scored: 10.0,
-            step_s: 15.0,
-            capacity_rps: 1.0,
-            oracle_pod_hours: 1.0,
-            policies: vec![
-                policy("foresail", run(1.2, 0.01, 4.0)),
-                policy("learned", run(*cost, *violation, *changes)),
-            ],
-            timeline: Timeline::default(),
-        });
+        let traces =
+            candidate.iter().enumerate().map(|(at, (cost, violation, changes))| TraceReport {
+                trace: format!("trace {at}"),
+                days_scored: 10.0,
+                step_s: 15.0,
+                capacity_rps: 1.0,
+                oracle_pod_hours: 1.0,
+                policies: vec![
+                    policy("foresail", run(1.2, 0.01, 4.0)),
+                    policy("learned", run(*cost, *violation, *changes)),
+                ],
+                timeline: Timeline::default(),
+            });
         let scenario = ScenarioSummary {
             startup_s: 60.0,
             decision_interval_s: 15.0,

@@ -115,8 +115,7 @@ pub struct BadInput;
 /// # Errors
 /// When an argument or a file cannot be used; nothing was replayed then.
 pub fn run(arguments: &Arguments, mut output: impl Write) -> anyhow::Result<()> {
-    let Plan { scenario, config, selection, traces, gate } =
-        plan(arguments).context(BadInput)?;
+    let Plan { scenario, config, selection, traces, gate } = plan(arguments).context(BadInput)?;
     let reports = replay(&traces, &scenario, &config, &selection, arguments.threads)?;
     let report = Report::new(summary_of(&scenario), reports);
     output.write_all(table(&report).as_bytes())?;
@@ -137,7 +136,10 @@ fn pass(gate: &Gate, report: &Report, mut output: impl Write) -> anyhow::Result<
     let Passage { cost_ratio, interval, failures } = gate.judge(report)?;
     let (candidate, incumbent) = (&gate.candidate, &gate.incumbent);
     let (low, high) = interval;
-    writeln!(output, "\ncost of {candidate} over {incumbent}: {cost_ratio:.4} ({low:.4} to {high:.4})")?;
+    writeln!(
+        output,
+        "\ncost of {candidate} over {incumbent}: {cost_ratio:.4} ({low:.4} to {high:.4})"
+    )?;
     for failure in &failures {
         writeln!(output, "  not met: {failure}")?;
     }
@@ -167,7 +169,11 @@ fn plan(arguments: &Arguments) -> anyhow::Result<Plan> {
     if let Some(gate) = &gate {
         let known = selection.names().any(|name| name == gate.candidate);
         if !known || !selection.names().any(|name| name == gate.incumbent) {
-            bail!("the gate compares {} with {}; name both in --policies", gate.candidate, gate.incumbent);
+            bail!(
+                "the gate compares {} with {}; name both in --policies",
+                gate.candidate,
+                gate.incumbent
+            );
         }
     }
     let mut traces = Vec::new();

@@ -86,8 +86,7 @@ struct Metrics<'a> {
 /// # Errors
 /// When an argument or a file cannot be used, or the model cannot be written.
 pub fn run(arguments: &Arguments, mut output: impl Write) -> anyhow::Result<()> {
-    let prices =
-        Prices { violation: arguments.violation_price, change: arguments.change_price };
+    let prices = Prices { violation: arguments.violation_price, change: arguments.change_price };
     for (name, price) in [("violation", prices.violation), ("change", prices.change)] {
         if !(0.0..=1e4).contains(&price) {
             bail!("--{name}-price {price} is not in 0 to 10000");
@@ -150,7 +149,10 @@ fn loads(arguments: &Arguments, scenario: &Scenario) -> anyhow::Result<(Vec<Worl
         let grid = trace.resampled(scenario.decision_interval, scenario.seed);
         let day = Duration::from_hours(24).as_secs_f64() / grid.step.as_secs_f64();
         if (grid.rates.len() as f64) < 2.0 * day {
-            bail!("{}: less than two days; a learner needs both to train and to be chosen on", path.display());
+            bail!(
+                "{}: less than two days; a learner needs both to train and to be chosen on",
+                path.display()
+            );
         }
         for variant in 1..=arguments.variants {
             let seed = arguments.seed.wrapping_mul(1_000_003) ^ (number << 20) ^ variant;

@@ -15,8 +15,14 @@ pub const FORMAT: u32 = 1;
 /// Where the header keeps [`About`]: one entry, so that the same model is the same bytes.
 const KEY: &str = "foresail";
 /// Tensors of a network, in the order of [`Shape::sizes`].
-const TENSORS: [&str; 6] =
-    ["hidden_1.weight", "hidden_1.bias", "hidden_2.weight", "hidden_2.bias", "head.weight", "head.bias"];
+const TENSORS: [&str; 6] = [
+    "hidden_1.weight",
+    "hidden_1.bias",
+    "hidden_2.weight",
+    "hidden_2.bias",
+    "head.weight",
+    "head.bias",
+];
 const TABLE: &str = "values";
 
 /// What learned it.
@@ -84,7 +90,9 @@ pub enum UnusableModel {
     #[error("not a safetensors file: {0}; train the model anew")]
     Safetensors(#[from] SafeTensorError),
     /// The header does not say what the model is.
-    #[error("the header has no valid entry `{KEY}`: {0}; only models of `foresail train` can be used")]
+    #[error(
+        "the header has no valid entry `{KEY}`: {0}; only models of `foresail train` can be used"
+    )]
     About(String),
     /// It was trained for other inputs or actions.
     #[error("trained for other {what} than this version has; train it anew with this version")]

@@ -343,7 +343,9 @@ mod tests {
         let before = network.evaluate(&INPUT, &mut work).to_vec();
         network.prefer(2, 3.0);
         let after = network.evaluate(&INPUT, &mut work).to_vec();
-        assert!((after[2] - before[2] - 2.0).abs() < 1e-5 && (after[0] - before[0] + 1.0).abs() < 1e-5);
+        assert!(
+            (after[2] - before[2] - 2.0).abs() < 1e-5 && (after[0] - before[0] + 1.0).abs() < 1e-5
+        );
         assert_eq!(work.best(), 2);
     }
 

@@ -11,11 +11,7 @@ const CROWD_DAYS: f64 = 2.0;
 /// A load like this one that was not recorded; the same for the same seed.
 pub fn perturbed(grid: &Grid, seed: u64) -> Grid {
     let mut chance = Chance::new(seed);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a day in steps"
-    )]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a day in steps")]
     let day = ((86_400.0 / grid.step.as_secs_f64().max(1e-3)).round() as usize).max(1);
     let mut rates = bootstrapped(&grid.rates, day, &mut chance);
     let steps = rates.len();
@@ -67,8 +63,9 @@ mod tests {
 
     #[test]
     fn a_perturbed_load_is_as_long_positive_repeatable_and_another() {
-        let rates: Vec<_> =
-            (0..23_040_u32).map(|at| (at % 97 != 0).then(|| 50.0 + f64::from(at % 5_760))).collect();
+        let rates: Vec<_> = (0..23_040_u32)
+            .map(|at| (at % 97 != 0).then(|| 50.0 + f64::from(at % 5_760)))
+            .collect();
         let grid = Grid { first_index: 100, step: Duration::from_secs(15), rates };
         let one = perturbed(&grid, 1);
         assert_eq!(one, perturbed(&grid, 1));

@@ -61,9 +61,8 @@ impl QTable {
     /// Learns from one step; `next` is `None` when nothing came after.
     pub fn learn(&mut self, state: usize, action: usize, reward: f32, next: Option<usize>) {
         let QSettings { discount, rate, decay, .. } = self.settings;
-        let after = next.map_or(0.0, |next| {
-            self.values(next).get(self.greedy(next)).copied().unwrap_or(0.0)
-        });
+        let after = next
+            .map_or(0.0, |next| self.values(next).get(self.greedy(next)).copied().unwrap_or(0.0));
         let place = state * self.actions + action;
         let (Some(value), Some(visits)) = (self.values.get_mut(place), self.visits.get_mut(place))
         else {

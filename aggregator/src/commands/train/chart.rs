@@ -102,8 +102,8 @@ fn panel(
     line: Option<f64>,
 ) {
     let known = || points.iter().map(|point| point.1).filter(|y| y.is_finite()).chain(line);
-    let (low, high) =
-        known().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), y| (low.min(y), high.max(y)));
+    let (low, high) = known()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), y| (low.min(y), high.max(y)));
     let last = points.last().map_or(1.0, |point| point.0).max(1.0);
     let span = (high - low).max(1e-9);
     let width = (WIDTH - LEFT - RIGHT) as f64;
@@ -162,7 +162,8 @@ mod tests {
             validation_cost_ratio: ratio,
             margin: 0.0,
         };
-        let bytes = png(&[point(1_000, 1.1), point(2_000, f64::NAN), point(3_000, 0.9), point(4_000, 0.8)]);
+        let bytes =
+            png(&[point(1_000, 1.1), point(2_000, f64::NAN), point(3_000, 0.9), point(4_000, 0.8)]);
         let decoder = png::Decoder::new(std::io::Cursor::new(bytes.unwrap()));
         let mut reader = decoder.read_info().unwrap();
         let mut pixels = vec![0; reader.output_buffer_size().unwrap()];

@@ -21,7 +21,8 @@ impl HedgeSettings {
     pub fn for_rounds(policies: usize, rounds: usize, switches: usize) -> Self {
         let (n, t) = (policies.max(2) as f64, rounds.max(1) as f64);
         let parts = switches as f64 + 1.0;
-        let rate = (8.0 * parts * (n.ln() + (t / parts).ln().min(switches as f64 * 9.0)) / t).sqrt();
+        let rate =
+            (8.0 * parts * (n.ln() + (t / parts).ln().min(switches as f64 * 9.0)) / t).sqrt();
         Self { rate: rate.min(1.0), share: switches as f64 / t, floor: 0.05 }
     }
 }

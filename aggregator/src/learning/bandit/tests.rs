@@ -86,7 +86,12 @@ fn play(chooser: &mut dyn Chooser, mut world: World) -> Played {
 const OPEN: Budget = Budget::new(0, 1e9, 0.0);
 
 fn hedge(rounds: usize, switches: usize, budget: Budget) -> Hedge {
-    Hedge::new(5, HedgeSettings { floor: 0.0, ..HedgeSettings::for_rounds(5, rounds, switches) }, budget, 1)
+    Hedge::new(
+        5,
+        HedgeSettings { floor: 0.0, ..HedgeSettings::for_rounds(5, rounds, switches) },
+        budget,
+        1,
+    )
 }
 
 fn exp3(rounds: usize, switches: usize, budget: Budget) -> Exp3 {
@@ -100,8 +105,7 @@ fn exp3(rounds: usize, switches: usize, budget: Budget) -> Exp3 {
 
 fn thompson(rounds: usize, switches: usize, budget: Budget) -> Thompson {
     let keeps = if switches == 0 { 1.0 } else { 1.0 - 1.0 / (rounds as f64 / 4.0).powf(0.6) };
-    let settings =
-        ThompsonSettings { keeps, spread: 0.25, floor: 0.0, switching: 0.01, block: 4 };
+    let settings = ThompsonSettings { keeps, spread: 0.25, floor: 0.0, switching: 0.01, block: 4 };
     Thompson::new(5, settings, budget, 1)
 }
 

@@ -46,8 +46,7 @@ impl Part {
     }
 
     fn with(&self, other: &Self) -> Self {
-        let between =
-            if self.count > 0.0 && other.count > 0.0 { self.between(other) } else { 0.0 };
+        let between = if self.count > 0.0 && other.count > 0.0 { self.between(other) } else { 0.0 };
         Self {
             count: self.count + other.count,
             sum: self.sum + other.sum,
@@ -57,8 +56,7 @@ impl Part {
 
     /// The rest when `other` goes.
     fn without(&self, other: &Self) -> Self {
-        let rest =
-            Self { count: self.count - other.count, sum: self.sum - other.sum, spread: 0.0 };
+        let rest = Self { count: self.count - other.count, sum: self.sum - other.sum, spread: 0.0 };
         let between = if rest.count > 0.0 { rest.between(other) } else { 0.0 };
         Self { spread: self.spread - other.spread - between, ..rest }
     }
@@ -153,7 +151,8 @@ impl Detector for Adwin {
         }
         self.seen += 1;
         self.insert(value);
-        if !self.seen.is_multiple_of(self.settings.every) || self.whole.count <= self.settings.grace {
+        if !self.seen.is_multiple_of(self.settings.every) || self.whole.count <= self.settings.grace
+        {
             return false;
         }
         let mut is_change = false;

@@ -73,8 +73,8 @@ impl Detector for Kswin {
         before.sort_by(f64::total_cmp);
         newest.sort_by(f64::total_cmp);
         let away = distance(&before, &newest);
-        let is_change = probability(sample, away) <= alpha
-            && away as f64 / sample as f64 > LEAST_DISTANCE;
+        let is_change =
+            probability(sample, away) <= alpha && away as f64 / sample as f64 > LEAST_DISTANCE;
         if is_change {
             *self = Self::new(self.settings);
         }

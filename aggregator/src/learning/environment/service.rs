@@ -32,7 +32,10 @@ impl Delta {
             Self::Replicas(change) => replicas.saturating_add_signed(change),
             Self::Share(share) => {
                 let change = (f64::from(replicas) * share).abs().ceil().max(1.0);
-                #[expect(clippy::cast_possible_truncation, reason = "a share of a number that fits")]
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "a share of a number that fits"
+                )]
                 let change = change.min(f64::from(i32::MAX)) as i32;
                 replicas.saturating_add_signed(if share < 0.0 { -change } else { change })
             }

@@ -88,13 +88,8 @@ pub struct Perturbation {
 
 impl Perturbation {
     /// The recorded world.
-    pub const NONE: Self = Self {
-        startup: 1.0,
-        size: 1.0,
-        crashes_per_hour: 0.0,
-        telemetry_loss: 0.0,
-        slowdown: 0.0,
-    };
+    pub const NONE: Self =
+        Self { startup: 1.0, size: 1.0, crashes_per_hour: 0.0, telemetry_loss: 0.0, slowdown: 0.0 };
 
     /// What training meets.
     pub const TRAINING: Self = Self {

@@ -19,8 +19,7 @@ impl DecisionProcess {
             let sum: f64 = weights.iter().sum();
             weights.iter().map(|weight| weight / sum).collect::<Vec<f64>>()
         };
-        let probabilities =
-            (0..states).map(|_| (0..actions).map(|_| row()).collect()).collect();
+        let probabilities = (0..states).map(|_| (0..actions).map(|_| row()).collect()).collect();
         let rewards = (0..states)
             .map(|_| (0..actions).map(|_| chance.uniform() * 2.0 - 1.0).collect())
             .collect();
@@ -46,9 +45,8 @@ impl DecisionProcess {
                 })
                 .collect();
         }
-        let best = |row: &Vec<f64>| {
-            (0..row.len()).max_by(|a, b| row[*a].total_cmp(&row[*b])).unwrap()
-        };
+        let best =
+            |row: &Vec<f64>| (0..row.len()).max_by(|a, b| row[*a].total_cmp(&row[*b])).unwrap();
         let policy = values.iter().map(best).collect();
         (values, policy)
     }
