@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::report::{Report, Run};
+use super::report::{Report, Run, TraceReport};
 
 /// Draws of the bootstrap.
 const DRAWS: usize = 2_000;
@@ -80,8 +80,7 @@ impl Gate {
     /// # Errors
     /// [`GateError`] when it lacks one of the two policies.
     pub fn judge(&self, report: &Report) -> Result<Passage, GateError> {
-        let (own, other) =
-            (self.runs(report, &self.candidate)?, self.runs(report, &self.incumbent)?);
+        let (own, other) = (runs(report, &self.candidate)?, runs(report, &self.incumbent)?);
         let cost =
             |run: &Run| run.score.cost_over_oracle + self.violation_price * run.score.violation;
         let ratios: Vec<f64> =
@@ -97,7 +96,7 @@ impl Gate {
         };
         let most = 1.0 - self.least_gain;
         demand(
-            interval.1 <= 1.0 && cost_ratio <= most,
+            interval.1 <= most.max(1.0) && cost_ratio <= most,
             format!(
                 "cost {cost_ratio:.3} of the incumbent's ({:.3} to {:.3}); at most {most:.3}, surely below 1",
                 interval.0, interval.1
@@ -127,14 +126,14 @@ impl Gate {
         }
         Ok(Passage { cost_ratio, interval, failures })
     }
+}
 
-    fn runs<'a>(&self, report: &'a Report, name: &str) -> Result<Vec<&'a Run>, GateError> {
-        let of = |trace: &'a super::report::TraceReport| {
-            trace.policies.iter().find(|policy| policy.policy == name)?.default_run()
-        };
-        let runs: Option<Vec<&Run>> = report.traces.iter().map(of).collect();
-        runs.ok_or_else(|| GateError::NoPolicy(name.to_owned()))
-    }
+fn runs<'a>(report: &'a Report, name: &str) -> Result<Vec<&'a Run>, GateError> {
+    let of = |trace: &'a TraceReport| {
+        trace.policies.iter().find(|policy| policy.policy == name)?.default_run()
+    };
+    let runs: Option<Vec<&Run>> = report.traces.iter().map(of).collect();
+    runs.ok_or_else(|| GateError::NoPolicy(name.to_owned()))
 }
 
 fn mean(values: &[f64]) -> f64 {
@@ -158,7 +157,7 @@ fn interval(values: &[f64]) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backtest::report::{PolicyReport, ScenarioSummary, Timeline, TraceReport};
+    use crate::backtest::report::{PolicyReport, ScenarioSummary, Timeline};
     use crate::backtest::score::Score;
 
     fn run(cost: f64, violation: f64, changes: f64) -> Run {

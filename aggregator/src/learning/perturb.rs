@@ -6,7 +6,7 @@ use crate::simulate::{Chance, Grid};
 /// Share of the days that are replaced by another day of the recording.
 const REPLACED: f64 = 0.3;
 /// Days to a flash crowd, on average.
-const CROWD_DAYS: f64 = 2.0;
+const CROWD_DAYS: usize = 2;
 
 /// A load like this one that was not recorded; the same for the same seed.
 pub fn perturbed(grid: &Grid, seed: u64) -> Grid {
@@ -20,8 +20,7 @@ pub fn perturbed(grid: &Grid, seed: u64) -> Grid {
     for rate in rates.iter_mut().skip(from).flatten() {
         *rate *= level;
     }
-    let crowds = (steps as f64 / day as f64 / CROWD_DAYS).ceil();
-    for _ in 0..(0..).take_while(|n| f64::from(*n) < crowds).count() {
+    for _ in 0..steps.div_ceil(CROWD_DAYS * day) {
         crowd(&mut rates, &mut chance);
     }
     let first_index = grid.first_index + chance.below(day) as u64;
