@@ -1,5 +1,7 @@
 //! Regret in environments whose best policy is known.
 
+#![expect(clippy::print_stdout, reason = "figures are printed with `--nocapture`")]
+
 use super::*;
 
 /// Mean losses of five policies; policy 0 is the incumbent.
