@@ -2,7 +2,7 @@
 //! `drift/golden.json`, which `make drift-golden` writes; `make drift-compare` writes such a
 //! file of real traces and names it in `FORESAIL_DRIFT_CASES`.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::panic, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "which streams were compared")]
 
 use std::collections::BTreeMap;

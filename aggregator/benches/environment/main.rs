@@ -43,7 +43,7 @@ fn measure(name: &str, environment: &mut dyn Environment, steps: usize) {
             environment.reset(seed);
         }
     }
-    let seconds = (cpu() - begin).as_secs_f64();
+    let seconds = cpu().saturating_sub(begin).as_secs_f64();
     let mean = reward / steps as f64;
     println!("{name}: {:.0} steps a second (mean reward {mean:.2})", steps as f64 / seconds);
 }
