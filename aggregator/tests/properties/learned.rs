@@ -103,11 +103,35 @@ fn adviser(chance: &mut Chance) -> Box<dyn Adviser> {
     Box::new(Learned::new(Arc::new(harmful(chance))))
 }
 
-/// Mostly what a service shows, now and then what none does.
-fn seen(chance: &mut Chance, now: Timestamp, replicas: u32) -> Observation {
-    let mut seen = observed(now, chance.uniform() * 400.0, replicas);
+/// A load that wanders, and how often what is shown of it is none that a service has.
+struct Load {
+    rps: f64,
+    most: f64,
+    hostility: f64,
+}
+
+impl Load {
+    fn new(chance: &mut Chance) -> Self {
+        let hostility = [0.0, 0.002, 0.02, 0.5][chance.below(4) as usize];
+        Self { rps: 100.0, most: 20.0 + 380.0 * chance.uniform(), hostility }
+    }
+
+    /// Mostly small steps, now and then anywhere.
+    fn wander(&mut self, chance: &mut Chance) {
+        let to = self.most * chance.uniform();
+        let share = if chance.below(40) == 0 { 1.0 } else { 0.05 };
+        self.rps += share * (to - self.rps);
+    }
+}
+
+fn seen(chance: &mut Chance, now: Timestamp, replicas: u32, load: &mut Load) -> Observation {
+    load.wander(chance);
+    let mut seen = observed(now, load.rps, replicas);
+    if chance.uniform() >= load.hostility {
+        return seen;
+    }
     seen.ready_replicas = Some(replicas.saturating_sub(chance.below(4) as u32));
-    match chance.below(24) {
+    match chance.below(11) {
         0 => seen.newest = None,
         1 => seen.newest = Some(at(chance.below(1 << 20))),
         2 => seen.rps = None,
@@ -157,7 +181,7 @@ impl Watched {
         let fresh = believed.newest.is_some_and(|newest| now.since(newest).as_secs() <= 30);
         let covered = believed.coverage.is_some_and(|coverage| coverage.get() >= 0.8);
         let missed = believed.p95_ms.is_some_and(|latency| latency > 250.0);
-        if !fresh || !covered || missed || believed.rps.is_none() {
+        if !fresh || !covered || missed {
             self.calm_until = now + std::time::Duration::from_secs(8 * INTERVAL);
         }
         if now < self.calm_until {
@@ -193,11 +217,12 @@ fn no_weights_and_no_observations_lead_to_an_unsafe_order() {
             calm_until: at(WINDOW),
             advised: 0,
         };
+        let mut load = Load::new(&mut chance);
         let mut replicas = 10;
         // A short forecast, over and over: what matters here is what is made of it.
         for number in 1..=LIFE {
             let now = at(number * INTERVAL);
-            let observation = seen(&mut chance, now, replicas);
+            let observation = seen(&mut chance, now, replicas, &mut load);
             if number < 40 {
                 let rate = Rps::new(100.0 + 50.0 * chance.uniform()).ok();
                 forecaster.learn_rate(at((number - 1) * INTERVAL), now, rate);
