@@ -15,12 +15,14 @@ QUICK := --profile quick
 # How long `make fuzz` stays with each target, and which one (all unless named).
 FUZZ_SECONDS ?= 60
 FUZZ_TARGET ?=
+# Steps of `make shield`.
+SHIELD_STEPS ?= 10000000
 # What forecasting models are compared on, and options of tests/forecast/compare.py.
 TRACES ?=
 OPTIONS ?=
 
 .PHONY: help setup demo kube crd manifests image test test-unit test-e2e e2e-kube check fmt lint doc deny wasm \
-	build bench forecast-compare fuzz clean
+	build bench forecast-compare shield drift-golden drift-compare fuzz clean
 
 help: ## Show this list
 	@echo 'Usage: make TARGET'
@@ -94,6 +96,20 @@ forecast-compare: ## Forecasting models against statsforecast and prophet (TRACE
 	@$(SETUP) forecast
 	$(CARGO) build $(QUICK) -p foresail-aggregator
 	.tools/bin/forecast-python tests/forecast/compare.py --foresail target/quick/foresail $(OPTIONS) $(TRACES)
+
+shield: ## Ten million steps of hostile advice and observations against the guards (SHIELD_STEPS=...)
+	FORESAIL_SHIELD_STEPS=$(SHIELD_STEPS) $(CARGO) test $(QUICK) -p foresail-aggregator --test properties \
+		learned -- --nocapture
+
+drift-golden: ## Write what river decides on invented streams: aggregator/tests/drift/golden.json
+	@$(SETUP) drift
+	.tools/bin/drift-python tests/drift/compare.py aggregator/tests/drift/golden.json
+
+drift-compare: ## The drift detectors against river on real traces (TRACES="a.csv b.csv")
+	@$(SETUP) drift
+	@mkdir -p target
+	.tools/bin/drift-python tests/drift/compare.py target/drift-cases.json $(TRACES)
+	FORESAIL_DRIFT_CASES=$(CURDIR)/target/drift-cases.json $(CARGO) test -p foresail-aggregator --test drift -- --nocapture
 
 fuzz: ## Fuzz each decoder (FUZZ_SECONDS=60, FUZZ_TARGET=name)
 	tools/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_TARGET)

@@ -13,6 +13,7 @@
 #     keda      KEDA's client of external scalers, for tests (compiled once, under a minute)
 #     deny      cargo-deny, for `make check` (compiled once, about a minute)
 #     forecast  statsforecast and prophet, which forecasts are compared with
+#     drift     river, which the drift detectors are compared with
 #     fuzz      what coverage-guided fuzzing needs on stable Rust: a C++ compiler
 #
 # Tools appear under .tools/ (links into a cache outside the tree, one folder per tool and version,
@@ -388,15 +389,18 @@ setup_deny() {
 
 # --- forecast: the reference implementations, from Python wheels ----------------------------------
 
-build_forecast() {
+# references DIR REQUIREMENTS: a virtual environment DIR/venv with the wheels of those versions.
+references() {
     local python
     python=$(command -v python3) || fail "there is no python3" "apt-get install python3 python3-venv"
     quietly "$python" -m venv "$1/venv" ||
         fail "python3 could not make a virtual environment" "apt-get install python3-venv"
     quietly "$1/venv/bin/python" -m pip install --disable-pip-version-check --no-deps \
-        --only-binary :all: -r "$ROOT/tools/requirements-forecast.txt" ||
-        fail "pip could not install the references" "pip install -r tools/requirements-forecast.txt"
+        --only-binary :all: -r "$ROOT/tools/$2" ||
+        fail "pip could not install the references" "pip install -r tools/$2"
 }
+
+build_forecast() { references "$1" requirements-forecast.txt; }
 
 setup_forecast() {
     local version found
@@ -406,6 +410,19 @@ setup_forecast() {
     # A link would not find its environment's packages.
     wrap forecast-python "exec \"$CACHE/forecast-$version/venv/bin/python\" \"\$@\""
     say "$found: statsforecast $version and prophet $(version_in requirements-forecast.txt prophet)"
+}
+
+# --- drift: the reference detectors, from Python wheels --------------------------------------------
+
+build_drift() { references "$1" requirements-drift.txt; }
+
+setup_drift() {
+    local version found
+    version=$(version_in requirements-drift.txt river)
+    in_cache "drift-$version" build_drift
+    mkdir -p "$BIN"
+    wrap drift-python "exec \"$CACHE/drift-$version/venv/bin/python\" \"\$@\""
+    say "$found: river $version"
 }
 
 # --- fuzz: libFuzzer itself comes with the crate libfuzzer-sys and is compiled by it --------------
@@ -421,7 +438,7 @@ setup_fuzz() {
 
 # ------------------------------------------------------------------------------------------------
 
-ALL="wasm envoy node binaryen browser kube manifests keda deny forecast fuzz"
+ALL="wasm envoy node binaryen browser kube manifests keda deny forecast drift fuzz"
 
 component=setup
 # shellcheck disable=SC2086 # the list is words

@@ -4,6 +4,7 @@
 //! It is deterministic: the same observations at the same times give the same decisions, bit for
 //! bit, as long as refits are installed between the same steps.
 
+mod advised;
 mod warm;
 
 use std::fmt::Write;
@@ -16,10 +17,12 @@ use crate::config::{CapacitySource, WorkloadConfig};
 use crate::features::Track;
 use crate::forecast::{Curve, Forecaster, Load, RefitJob, Refitted};
 use crate::journal::{Decision, GuardRecord, Observation, Signal};
-use crate::policy::{Known, Policy, Proposal};
+use crate::policy::{Adviser, Policy, Proposal, Standing};
 use crate::safety::{Approved, Safety, Verdict};
 use crate::units::{Rps, Timestamp};
 use warm::Warm;
+
+pub use advised::Considered;
 
 /// Coverage below which a measured rate says nothing of the whole workload's load.
 const LEARN_COVERAGE: f64 = 0.8;
@@ -64,6 +67,7 @@ pub struct Autoscaler {
     curve: Option<Curve>,
     last_decision: Option<Decision>,
     fault: Option<String>,
+    adviser: Option<(Box<dyn Adviser>, Standing)>,
 }
 
 impl Autoscaler {
@@ -84,6 +88,7 @@ impl Autoscaler {
             curve: None,
             last_decision: None,
             fault: None,
+            adviser: None,
         }
     }
 
@@ -91,6 +96,13 @@ impl Autoscaler {
     #[must_use]
     pub fn with_price(mut self, price: f64) -> Self {
         self.policy = Policy::with_price(price);
+        self
+    }
+
+    /// The same with a learned policy that is trusted so far.
+    #[must_use]
+    pub fn with_adviser(mut self, adviser: Box<dyn Adviser>, standing: Standing) -> Self {
+        self.adviser = Some((adviser, standing));
         self
     }
 
@@ -276,22 +288,6 @@ impl Autoscaler {
     ) -> Step {
         self.curve = curve.cloned();
         self.decide(now, &observation.believed(now), None)
-    }
-
-    fn decide(&mut self, now: Timestamp, observation: &Observation, fault: Option<String>) -> Step {
-        self.learn_replicas(now, observation);
-        let own = self.outside.without_excess(observation.clone(), self.config.decision_interval);
-        self.learn_capacity(now, &own);
-        let known = Known {
-            capacity: self.safe_rps(),
-            startup: self.startup(),
-            curve: self.curve.as_ref(),
-        };
-        let proposal = self.policy.propose(&self.config, now, &own, known);
-        let verdict = self.safety.judge(&self.config, now, observation, &proposal);
-        let decision = self.record(now, observation, proposal, &verdict, fault);
-        self.last_decision = Some(decision.clone());
-        Step { decision, approved: verdict.approved }
     }
 
     /// Adds what was measured since the last step to the load that the forecast learns from.

@@ -1,6 +1,7 @@
 //! Recorded load replayed through the real decisions, through the peers, and against the oracle.
 
 pub mod accuracy;
+pub mod gate;
 pub mod oracle;
 pub mod peers;
 pub mod report;

@@ -7,7 +7,9 @@ pub mod cluster;
 pub mod crd;
 pub mod decide;
 pub mod forecast;
+pub mod models;
 mod traces;
+pub mod train;
 
 use std::path::Path;
 

@@ -18,6 +18,7 @@ pub mod autoscaler;
 
 // Offline: the same decisions on recorded or invented load.
 pub mod simulate;
+pub mod learning;
 pub mod backtest;
 
 // Shell: sockets, clock, disk.

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use foresail_aggregator::commands::{backtest, capacity, cluster, crd, decide, forecast, workload};
+use foresail_aggregator::commands::{
+    backtest, capacity, cluster, crd, decide, forecast, models, train, workload,
+};
 use foresail_aggregator::config::{Config, ConfigError};
 use foresail_aggregator::serve;
 use tokio::net::TcpListener;
@@ -47,6 +49,10 @@ enum Command {
     Forecast(forecast::Arguments),
     /// Learns from a load test what one replica can safely serve.
     Capacity(capacity::Arguments),
+    /// Trains a learned policy on recorded load.
+    Train(train::Arguments),
+    /// Lists learned policies, and what they were made of.
+    Models(models::Arguments),
     /// Prints the definition of the resource `MeshAutoscaler`.
     Crd,
     /// Lists what is decided for, with objective, forecast and health.
@@ -64,6 +70,8 @@ fn main() -> ExitCode {
         Command::Backtest(arguments) => backtest::run(&arguments, std::io::stdout().lock()),
         Command::Forecast(arguments) => forecast::run(&arguments, std::io::stdout().lock()),
         Command::Capacity(arguments) => capacity::run(&arguments, std::io::stdout().lock()),
+        Command::Train(arguments) => train::run(&arguments, std::io::stdout().lock()),
+        Command::Models(arguments) => models::run(&arguments, std::io::stdout().lock()),
         Command::Crd => print_crd(),
         Command::Status(arguments) => ask(cluster::status(&arguments, std::io::stdout())),
         Command::Explain(arguments) => ask(cluster::explain(&arguments, std::io::stdout())),

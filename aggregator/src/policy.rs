@@ -4,6 +4,7 @@
 //! one holds what the forecast needs at the price of risk. Neither knows the other, and neither can
 //! fail the other.
 
+mod advice;
 mod priced;
 mod pricing;
 mod risk;
@@ -18,6 +19,7 @@ use crate::journal::{ForecastUsed, Observation, Signal};
 use crate::units::{Ratio, Rps, Timestamp};
 use priced::View;
 
+pub use advice::{Advice, Adviser, Situation, Standing};
 pub use priced::Priced;
 pub use risk::RiskPrice;
 
@@ -37,6 +39,10 @@ pub struct Proposal {
     pub predictive: Option<u32>,
     /// What the short window asks for when it sees a burst.
     pub burst: Option<u32>,
+    /// What a learned policy asks for.
+    pub learned: Option<Advice>,
+    /// Replicas that the measured load needs, nothing in reserve: the floor of a learned policy.
+    pub needed: Option<u32>,
     /// The forecast that was looked at.
     pub forecast: Option<ForecastUsed>,
     /// Whether the forecast may scale in below the reactive answer.
@@ -49,8 +55,17 @@ pub struct Proposal {
 
 impl Proposal {
     /// The answer: the highest signal; once the forecast was promoted for scale-in, the forecast
-    /// and the burst alone. `None` when no signal has one.
+    /// and the burst alone. `None` when no signal has one. A learned policy moves it within the
+    /// limits of its [`Standing`], and says nothing where the others say nothing.
     pub fn answer(&self) -> Option<u32> {
+        let answer = self.without_advice()?;
+        let observed = if self.is_promoted() { None } else { self.reactive };
+        let floor = observed.max(self.needed).max(self.burst).unwrap_or(answer);
+        Some(advice::apply(self.learned, answer, floor))
+    }
+
+    /// The answer without the learned policy.
+    pub fn without_advice(&self) -> Option<u32> {
         let observed = if self.is_promoted() { None } else { self.reactive };
         observed.max(self.predictive).max(self.burst)
     }
@@ -123,6 +138,8 @@ impl Policy {
             reactive: reactive.map(|signal| signal.desired_replicas),
             predictive: predictive.map(|signal| signal.desired_replicas),
             burst: burst.map(|signal| signal.desired_replicas),
+            learned: None,
+            needed: observation.rps.map(|rps| replicas_for(rps.get(), capacity.get())),
             forecast,
             scale_in: config.scale_in,
             missed,

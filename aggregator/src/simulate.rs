@@ -7,6 +7,7 @@
 mod cluster;
 mod latency;
 mod requests;
+mod settings;
 
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::queueing::safe_utilisation;
 
 pub use cluster::{Cluster, Outcome};
 use latency::LatencyTable;
+pub use settings::{max_replicas, settings_for};
 
 /// How requests are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -181,6 +183,27 @@ impl World {
         }
     }
 
+    /// The same world from a step on, for so many steps, all of them scored.
+    #[must_use]
+    pub fn slice(&self, from: usize, steps: usize) -> Self {
+        let to = from.saturating_add(steps).min(self.filled.len());
+        let from = from.min(to);
+        let part = |all: &[f64]| all.get(from..to).unwrap_or_default().to_vec();
+        Self {
+            grid: Grid {
+                first_index: self.grid.first_index + from as u64,
+                step: self.grid.step,
+                rates: self.grid.rates.get(from..to).unwrap_or_default().to_vec(),
+            },
+            filled: part(&self.filled),
+            warm_up_steps: 0,
+            capacity_rps: self.capacity_rps,
+            safe_utilisation: self.safe_utilisation,
+            scale: self.scale,
+            latency: self.latency.clone(),
+        }
+    }
+
     /// Replicas that a step requires, at least 1.
     pub fn required(&self, at: usize) -> u32 {
         required(self.filled.get(at).copied().unwrap_or(0.0), self.capacity_rps)
@@ -243,6 +266,17 @@ impl Chance {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// A number below `count`; 0 when there is none.
+    pub(crate) fn below(&mut self, count: usize) -> usize {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of a length"
+        )]
+        let number = (self.uniform() * count as f64) as usize;
+        number.min(count.saturating_sub(1))
     }
 
     /// Standard normal, by the method of Box and Muller.

@@ -13,12 +13,12 @@ use super::oracle::oracle;
 use super::report::{CostAt, LEVELS, PolicyReport, Replicas, Run, Timeline, TraceReport, cost_at};
 use super::trace::Trace;
 use crate::config::WorkloadConfig;
-use crate::simulate::{Scenario, World};
+use crate::simulate::{Scenario, World, settings_for};
 use crate::units::Timestamp;
 use contender::{Contender, Step};
 use leaders::Leaders;
 
-pub use contender::{Choice, UnknownPolicy};
+pub use contender::{Candidate, Choice, UnknownPolicy};
 
 /// Buckets of a timeline.
 const BUCKETS: usize = 480;
@@ -40,8 +40,18 @@ pub struct Unusable {
 pub struct Selection {
     /// Policies, in the order of the report.
     pub policies: Vec<Choice>,
+    /// Learned policies, after them.
+    pub learned: Vec<Candidate>,
     /// Whether each is run at every knob, for a curve of cost against violations.
     pub sweep: bool,
+}
+
+impl Selection {
+    /// What the report calls them.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let learned = self.learned.iter().map(|candidate| candidate.name.as_str());
+        self.policies.iter().map(|choice| choice.name()).chain(learned)
+    }
 }
 
 /// Takes the time of decisions; the core has no clock of its own.
@@ -73,11 +83,14 @@ pub fn run_trace(
     let required: Vec<u32> = (0..world.filled.len()).map(|at| world.required(at)).collect();
     let scored = required.get(world.warm_up_steps..).unwrap_or_default();
     let plan = oracle(scored, scenario.delay_steps());
-    let config = contender::for_world(config, scenario, &world);
+    let config = settings_for(config, scenario, &world);
     let start = Timestamp::of_step(world.grid.first_index, world.grid.step);
     let mut contenders = Vec::new();
     for choice in &selection.policies {
         contenders.extend(choice.contenders(&config, scenario, &world, selection.sweep, &plan));
+    }
+    for candidate in &selection.learned {
+        contenders.push(Contender::learned(candidate, &config, scenario, &world, &plan));
     }
     let mut leaders = Leaders::new(&config, start, contenders.iter().map(Contender::without));
     let mut timeline = Buckets::new(&world, &contenders);

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -9,11 +10,13 @@ use clap::Args;
 
 use super::traces::{Watch, duration, each, read};
 use super::workload;
+use crate::backtest::gate::{Gate, Passage};
 use crate::backtest::peers::PeerKind;
 use crate::backtest::report::{Report, ScenarioSummary, TraceReport, html, table};
-use crate::backtest::run::{Choice, Selection, run_trace};
+use crate::backtest::run::{Candidate, Choice, Selection, run_trace};
 use crate::backtest::trace::Trace;
 use crate::config::WorkloadConfig;
+use crate::policy::Standing;
 use crate::simulate::{Balance, Scenario, Service};
 
 /// Arguments of `foresail backtest`.
@@ -26,7 +29,8 @@ pub struct Arguments {
     #[arg(long)]
     config: Option<PathBuf>,
     /// Policies by name, separated by commas; `all` for every one, `ablation` for Foresail without
-    /// each of its parts.
+    /// each of its parts; `learned:FILE` for a model of `foresail train`, `raising:FILE` for the same
+    /// before promotion.
     #[arg(
         long,
         default_value = "foresail,hpa-cpu,hpa-rps,kpa,phpa-holt,arima-stab,seasonal-reactive"
@@ -35,6 +39,10 @@ pub struct Arguments {
     /// Run every policy at each of its knobs, for curves of cost against violations.
     #[arg(long)]
     sweep: bool,
+    /// Conditions, as YAML, under which a candidate may replace the policy in charge; exits with 1
+    /// when one does not hold.
+    #[arg(long)]
+    gate: Option<PathBuf>,
     /// Write the whole report as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -107,7 +115,7 @@ pub struct BadInput;
 /// # Errors
 /// When an argument or a file cannot be used; nothing was replayed then.
 pub fn run(arguments: &Arguments, mut output: impl Write) -> anyhow::Result<()> {
-    let Plan { scenario, config, selection, traces } = plan(arguments).context(BadInput)?;
+    let Plan { scenario, config, selection, traces, gate } = plan(arguments).context(BadInput)?;
     let reports = replay(&traces, &scenario, &config, &selection, arguments.threads)?;
     let report = Report::new(summary_of(&scenario), reports);
     output.write_all(table(&report).as_bytes())?;
@@ -117,6 +125,28 @@ pub fn run(arguments: &Arguments, mut output: impl Write) -> anyhow::Result<()> 
     if let Some(path) = &arguments.html {
         write(path, &html(&report))?;
     }
+    match gate {
+        Some(gate) => pass(&gate, &report, output),
+        None => Ok(()),
+    }
+}
+
+/// Says whether the candidate passes; an error when it does not.
+fn pass(gate: &Gate, report: &Report, mut output: impl Write) -> anyhow::Result<()> {
+    let Passage { cost_ratio, interval, failures } = gate.judge(report)?;
+    let (candidate, incumbent) = (&gate.candidate, &gate.incumbent);
+    let (low, high) = interval;
+    writeln!(
+        output,
+        "\ncost of {candidate} over {incumbent}: {cost_ratio:.4} ({low:.4} to {high:.4})"
+    )?;
+    for failure in &failures {
+        writeln!(output, "  not met: {failure}")?;
+    }
+    if !failures.is_empty() {
+        bail!("{candidate} does not pass the gate: {} condition(s) not met", failures.len());
+    }
+    writeln!(output, "{candidate} passes the gate")?;
     Ok(())
 }
 
@@ -126,13 +156,26 @@ struct Plan {
     config: WorkloadConfig,
     selection: Selection,
     traces: Vec<Trace>,
+    gate: Option<Gate>,
 }
 
 /// Reads and checks everything before anything is replayed.
 fn plan(arguments: &Arguments) -> anyhow::Result<Plan> {
     let scenario = scenario(arguments)?;
     let config = workload(arguments.config.as_deref())?;
-    let selection = Selection { policies: policies(&arguments.policies)?, sweep: arguments.sweep };
+    let (policies, learned) = policies(&arguments.policies)?;
+    let selection = Selection { policies, learned, sweep: arguments.sweep };
+    let gate = arguments.gate.as_deref().map(read_gate).transpose()?;
+    if let Some(gate) = &gate {
+        let known = selection.names().any(|name| name == gate.candidate);
+        if !known || !selection.names().any(|name| name == gate.incumbent) {
+            bail!(
+                "the gate compares {} with {}; name both in --policies",
+                gate.candidate,
+                gate.incumbent
+            );
+        }
+    }
     let mut traces = Vec::new();
     for path in &arguments.trace {
         let mut trace = read(path)?;
@@ -143,7 +186,7 @@ fn plan(arguments: &Arguments) -> anyhow::Result<Plan> {
         trace.rates.iter_mut().flatten().for_each(|rate| *rate *= scale);
         traces.push(trace);
     }
-    Ok(Plan { scenario, config, selection, traces })
+    Ok(Plan { scenario, config, selection, traces, gate })
 }
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
@@ -194,19 +237,37 @@ fn scenario(arguments: &Arguments) -> anyhow::Result<Scenario> {
     Ok(scenario)
 }
 
-fn policies(list: &str) -> anyhow::Result<Vec<Choice>> {
+fn read_gate(path: &Path) -> anyhow::Result<Gate> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("{} cannot be read", path.display()))?;
+    serde_saphyr::from_str(&text).with_context(|| format!("{} is no gate", path.display()))
+}
+
+/// Policies by name, and learned ones by file.
+fn policies(list: &str) -> anyhow::Result<(Vec<Choice>, Vec<Candidate>)> {
     match list {
-        "all" => return Ok(Choice::all().collect()),
-        "ablation" => return Ok(Choice::ablation().collect()),
+        "all" => return Ok((Choice::all().collect(), vec![])),
+        "ablation" => return Ok((Choice::ablation().collect(), vec![])),
         _ => {}
     }
-    let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
-    let policies: Result<Vec<_>, _> = names.map(Choice::parse).collect();
-    let policies = policies?;
-    if policies.is_empty() {
+    let (mut policies, mut learned) = (Vec::new(), Vec::new());
+    for name in list.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        let candidate = match name.split_once(':') {
+            Some(("learned", file)) => Some((file, Standing::Promoted)),
+            Some(("raising", file)) => Some((file, Standing::Raises)),
+            _ => None,
+        };
+        let Some((file, standing)) = candidate else {
+            policies.push(Choice::parse(name)?);
+            continue;
+        };
+        let model = Arc::new(super::models::load(Path::new(file))?);
+        learned.push(Candidate { name: name.to_owned(), model, standing });
+    }
+    if policies.is_empty() && learned.is_empty() {
         bail!("--policies names none; peers are {}", PeerKind::ALL.map(PeerKind::name).join(", "));
     }
-    Ok(policies)
+    Ok((policies, learned))
 }
 
 /// Replays all traces, several at once; the reports keep their order.

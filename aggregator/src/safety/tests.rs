@@ -55,6 +55,8 @@ fn asks(reactive: Option<u32>, predictive: Option<u32>) -> Proposal {
         reactive,
         predictive,
         burst: None,
+        learned: None,
+        needed: None,
         forecast: None,
         scale_in: ScaleIn::Observed,
         missed: None,

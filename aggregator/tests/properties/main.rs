@@ -4,6 +4,7 @@
 
 mod forbidden;
 mod hostile;
+mod learned;
 mod monotone;
 mod repeatable;
 mod support;

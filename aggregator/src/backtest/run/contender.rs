@@ -1,5 +1,7 @@
 //! Whoever decides in a backtest: Foresail at a price of risk, or a peer at a target.
 
+use std::sync::Arc;
+
 use thiserror::Error;
 
 use super::Stopwatch;
@@ -10,17 +12,18 @@ use crate::backtest::oracle::Plan;
 use crate::backtest::peers::{Peer, PeerKind, PeerView};
 use crate::backtest::report::Run;
 use crate::backtest::score::Scorer;
-use crate::config::{CapacitySource, Mode, Part, Profile, ScaleIn, WorkloadConfig};
-use crate::simulate::{Cluster, Scenario, World};
-use crate::units::{Ratio, Rps, Timestamp};
+use crate::config::{Part, Profile, ScaleIn, WorkloadConfig};
+use crate::learning::adviser::Learned;
+use crate::learning::model::Model;
+use crate::policy::Standing;
+use crate::simulate::{Cluster, Scenario, World, max_replicas};
+use crate::units::Timestamp;
 
 /// Prices of risk that Foresail is swept over.
 const PRICES: [f64; 20] = [
     0.15, 0.3, 0.6, 1.0, 1.6, 2.5, 4.0, 6.0, 9.0, 13.0, 18.0, 26.0, 40.0, 60.0, 100.0, 150.0,
     250.0, 500.0, 1_200.0, 2_500.0,
 ];
-/// Upper bound on replicas in a replay, as a multiple of the mean.
-const MAX_FACTOR: f64 = 200.0;
 
 /// A policy by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +40,17 @@ pub enum Choice {
     Without(Part),
     /// Another autoscaler.
     Peer(PeerKind),
+}
+
+/// A learned policy that is replayed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// What the report calls it.
+    pub name: String,
+    /// What it has learned.
+    pub model: Arc<Model>,
+    /// How far it is trusted.
+    pub standing: Standing,
 }
 
 /// No policy has this name.
@@ -105,37 +119,6 @@ impl Choice {
     }
 }
 
-/// Foresail's configuration for a world: the scenario's objective, times and capacity.
-pub(super) fn for_world(
-    config: &WorkloadConfig,
-    scenario: &Scenario,
-    world: &World,
-) -> WorkloadConfig {
-    let mut config = config.clone();
-    config.mode = Mode::Active;
-    config.min_replicas = 1;
-    config.max_replicas = max_replicas(scenario);
-    config.objective.latency = scenario.objective_latency;
-    config.objective.quantile = Ratio::new(scenario.objective_quantile).unwrap_or(Ratio::ONE);
-    config.objective.budget = Ratio::new(scenario.budget).unwrap_or_default();
-    config.startup_time = scenario.startup;
-    config.decision_interval = scenario.decision_interval;
-    config.forecast.step = scenario.decision_interval;
-    // Known to everybody here, peers included: what is compared is the decision.
-    config.capacity = CapacitySource::Fixed;
-    config.target_rps_per_replica = Rps::new(world.capacity_rps).unwrap_or_default();
-    config
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "clamped to a range that fits"
-)]
-fn max_replicas(scenario: &Scenario) -> u32 {
-    (scenario.mean_replicas * MAX_FACTOR).clamp(100.0, 100_000.0) as u32
-}
-
 /// What every contender of a step looks at.
 pub(super) struct Step<'a> {
     pub(super) world: &'a World,
@@ -152,7 +135,7 @@ enum Policy {
 
 /// One policy at one knob with its own replicas.
 pub(super) struct Contender {
-    name: &'static str,
+    name: String,
     knob: f64,
     is_default: bool,
     policy: Policy,
@@ -209,7 +192,7 @@ impl Contender {
         };
         let first = world.required(0);
         Self {
-            name: choice.name(),
+            name: choice.name().to_owned(),
             knob: value,
             is_default: knob.is_none(),
             policy,
@@ -222,8 +205,26 @@ impl Contender {
         }
     }
 
-    pub(super) const fn name(&self) -> &'static str {
-        self.name
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Foresail with a learned policy that corrects its answer.
+    pub(super) fn learned(
+        candidate: &Candidate,
+        config: &WorkloadConfig,
+        scenario: &Scenario,
+        world: &World,
+        plan: &Plan,
+    ) -> Self {
+        let mut contender = Self::new(Choice::Foresail, None, config, scenario, world, plan);
+        contender.name.clone_from(&candidate.name);
+        if let Policy::Foresail(autoscaler) = contender.policy {
+            let adviser = Box::new(Learned::new(Arc::clone(&candidate.model)));
+            let autoscaler = autoscaler.with_adviser(adviser, candidate.standing);
+            contender.policy = Policy::Foresail(Box::new(autoscaler));
+        }
+        contender
     }
 
     /// The part that is left out.
