@@ -21,8 +21,8 @@ SHIELD_STEPS ?= 10000000
 TRACES ?=
 OPTIONS ?=
 
-.PHONY: help setup demo kube crd manifests image test test-unit test-e2e e2e-kube check fmt lint doc deny wasm \
-	build bench forecast-compare shield drift-golden drift-compare fuzz clean
+.PHONY: help setup demo compose compose-down compose-test kube crd manifests image test test-unit test-e2e test-docs \
+	e2e-kube check fmt lint doc deny wasm build bench forecast-compare shield drift-golden drift-compare fuzz clean
 
 help: ## Show this list
 	@echo 'Usage: make TARGET'
@@ -36,6 +36,19 @@ demo: wasm ## Real Envoy, real load, live dashboard (HEADLESS=1, DEMO_SECONDS=60
 	$(CARGO) build $(QUICK) -p foresail-aggregator
 	$(CARGO) run $(QUICK) -p foresail-tests --bin demo
 
+compose: wasm build ## The stack of docker-compose.yml, in the background (SHAPE=day|flash|step|csv, see compose/README.md)
+	@$(SETUP) envoy
+	tools/compose.sh up --detach
+	@echo 'compose   http://127.0.0.1:9900/ is the dashboard; make compose-down ends it'
+
+compose-down: ## End it, and leave nothing
+	tools/compose.sh down
+
+compose-test: wasm ## The stack on a real engine: containers grow and shrink with a crowd; starts dockerd if there is none
+	@$(SETUP) envoy compose
+	$(CARGO) build $(QUICK) -p foresail-aggregator
+	tools/compose.sh test
+
 kube: ## A real Kubernetes control plane on loopback, with pods that only pretend to run
 	@$(SETUP) kube
 	@.tools/bin/control-plane up
@@ -48,7 +61,7 @@ manifests: ## Write what the chart renders with its defaults: istio/base/foresai
 	@$(SETUP) manifests
 	.tools/bin/helm template foresail istio/chart --namespace foresail >istio/base/foresail.yaml
 
-test: test-unit test-e2e e2e-kube ## Every test: unit and property tests, real Envoy, real Kubernetes
+test: test-unit test-e2e test-docs e2e-kube ## Every test: unit and property tests, real Envoy, real Kubernetes
 
 test-unit:
 	$(CARGO) test --workspace --exclude foresail-tests
@@ -57,6 +70,11 @@ test-e2e: wasm
 	@$(SETUP) envoy browser
 	$(CARGO) build $(QUICK) -p foresail-aggregator
 	tools/e2e.sh $(QUICK)
+
+test-docs: ## The documents: settings, API, metrics, rules, every command, every link; builds target/book
+	@$(SETUP) book prometheus
+	$(CARGO) build $(QUICK) -p foresail-aggregator
+	python3 tools/docs
 
 e2e-kube: wasm ## Every test against a real Kubernetes control plane
 	@$(SETUP) envoy kube manifests keda

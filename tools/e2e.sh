@@ -9,7 +9,7 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$ROOT"
 OPTIONS=("$@" --package foresail-tests)
 LANES=("demo" "dashboard" "crash filter harness")
-ALONE=(conservation quantiles in_the_way)
+ALONE=(overview report conservation quantiles in_the_way)
 
 # A test in neither list, and not one of tools/e2e-kube.sh, would never run: that is an error, not a shorter run.
 for file in tests/tests/*.rs; do

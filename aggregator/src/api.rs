@@ -1,17 +1,21 @@
 //! Everything that is answered over HTTP: frames in, figures out.
 
+mod budget;
 mod dashboard;
 mod decisions;
 mod events;
 mod external_metrics;
 mod frames;
 mod health;
+mod heatmap;
 mod history;
 mod keda;
 mod latency;
 mod metrics;
 mod scaling;
+mod span;
 mod state;
+mod track;
 mod view;
 
 use std::sync::Arc;
@@ -40,7 +44,10 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/history", get(history::history))
         .route("/latency", get(latency::latency))
         .route("/forecast", get(decisions::forecast))
-        .route("/decisions", get(decisions::decisions));
+        .route("/decisions", get(decisions::decisions))
+        .route("/heatmap", get(heatmap::heatmap))
+        .route("/budget", get(budget::budget))
+        .route("/track", get(track::track));
     Router::new()
         .route("/", get(dashboard::page))
         .route("/assets/{*path}", get(dashboard::asset))
@@ -73,6 +80,14 @@ pub enum ApiError {
         /// As asked for.
         name: String,
     },
+    /// The workload is only watched: it is not configured, so nothing is promised to its users.
+    #[error("{namespace}/{name} is not configured, so it has no objective")]
+    NoObjective {
+        /// As asked for.
+        namespace: String,
+        /// As asked for.
+        name: String,
+    },
     /// A query parameter cannot be read.
     #[error("`{parameter}` must be {valid}")]
     BadParameter {
@@ -95,7 +110,9 @@ pub enum ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = match &self {
-            Self::NoSuchPath(_) | Self::NoSuchWorkload { .. } => StatusCode::NOT_FOUND,
+            Self::NoSuchPath(_) | Self::NoSuchWorkload { .. } | Self::NoObjective { .. } => {
+                StatusCode::NOT_FOUND
+            }
             Self::NoSuchMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::BadParameter { .. } => StatusCode::BAD_REQUEST,
             Self::Store(_) | Self::TooManyListeners => StatusCode::SERVICE_UNAVAILABLE,

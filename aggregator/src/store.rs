@@ -6,9 +6,11 @@
 //! states and applies the batches after them, each workload from its own number on.
 
 mod schema;
+mod heat;
 mod load;
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -22,8 +24,10 @@ use thiserror::Error;
 
 use crate::clock::Stopwatch;
 use crate::journal::Decision;
+use crate::telemetry::{Heat, Tier};
 use crate::units::{Timestamp, WorkloadKey};
 
+pub use heat::{HeatRow, heat_kept};
 pub use load::{Loaded, SavedBatch, append_frame};
 
 /// Number that the store gives a workload when it first sees it.
@@ -138,6 +142,8 @@ pub struct Changes<'a> {
     pub windows: &'a [(u8, Timestamp, Vec<u8>)],
     /// Windows of a tier that closed before this are deleted.
     pub forget_windows: &'a [(u8, Timestamp)],
+    /// How long the requests of closed windows took.
+    pub heat: &'a [HeatRow],
     /// Saved telemetry, each with the last batch in it.
     pub states: &'a [(WorkloadId, u64, Vec<u8>)],
     /// Decisions made.
@@ -304,6 +310,21 @@ impl StoreReader {
         let database = self.0.open_database()?;
         let transaction = database.begin_read().map_err(database_error)?;
         load::decisions(&transaction, id, limit)
+    }
+
+    /// How long a workload's requests took, by the number of the window, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`], [`StoreError::Database`] and [`StoreError::Corrupt`].
+    pub fn heat(
+        &self,
+        id: WorkloadId,
+        tier: Tier,
+        windows: RangeInclusive<u64>,
+    ) -> Result<Vec<(u64, Heat)>, StoreError> {
+        let database = self.0.open_database()?;
+        let transaction = database.begin_read().map_err(database_error)?;
+        heat::read(&transaction, id, tier, windows)
     }
 }
 

@@ -4,6 +4,7 @@
 //! late frames land where they belong. Missing is not zero: every window has a coverage, and one
 //! in which nobody was heard has no rate at all.
 
+mod heat;
 mod open;
 mod proxies;
 mod ring;
@@ -21,6 +22,7 @@ use open::{Accumulator, OpenWindow, OpenWindows};
 use proxies::Proxies;
 use ring::Ring;
 
+pub use heat::{HEAT_CELLS, Heat};
 pub use proxies::{MAX_PROXIES, Proxy};
 pub use summary::Summary;
 pub use totals::{DirectionTotals, Totals};
@@ -77,6 +79,8 @@ pub struct Closed {
     pub index: u64,
     /// What was seen in it.
     pub summary: Summary,
+    /// How long its requests took; of the fine tier nothing.
+    pub heat: Heat,
 }
 
 /// What became of a frame.
@@ -209,7 +213,7 @@ impl WorkloadTelemetry {
             let expected = self.expected_pods(window.ready_replicas);
             let summary = window.summary(expected);
             self.fine.put(index, (&summary).into());
-            closed.push(Closed { tier: Tier::Fine, index, summary });
+            closed.push(Closed { tier: Tier::Fine, index, summary, heat: Heat::default() });
             self.fold(Tier::Mid, index / 15, &window, expected, &mut closed);
             self.fold(Tier::Coarse, index / 300, &window, expected, &mut closed);
         }
@@ -244,7 +248,8 @@ impl WorkloadTelemetry {
         if let Some((index, accumulator)) = self.accumulator(tier).take() {
             let summary = accumulator.summary(tier.step());
             self.restore(tier, index, &summary);
-            closed.push(Closed { tier, index, summary });
+            let heat = Heat::of(accumulator.latency());
+            closed.push(Closed { tier, index, summary, heat });
         }
     }
 

@@ -2,16 +2,19 @@
 //! page must show what the API says.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/browser.rs"]
+mod browser;
+
 use std::f64::consts::TAU;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use foresail_tests::load::{Protocol, Target};
 use foresail_tests::random::{LogNormal, arrivals, seeded};
 use foresail_tests::{
-    Aggregator, Cluster, Envoy, Listener, Load, Node, Program, Route, Service, ServiceConfig, Shot,
+    Aggregator, Cluster, Envoy, Listener, Load, Node, Route, Service, ServiceConfig, Shot,
     WasmFilter, WorkDir, clock, paths,
 };
 use serde_json::{Value, json};
@@ -29,8 +32,7 @@ const RECORDED_SEASONS: u32 = 5;
 /// Before the browser looks; the page can draw the settled part only.
 const WARM_UP: Duration = Duration::from_secs(30);
 /// Long enough for whatever the browser does.
-const LOAD: Duration = Duration::from_mins(4);
-const BROWSER_LIMIT: Duration = Duration::from_mins(3);
+const LOAD: Duration = Duration::from_mins(6);
 
 /// Requests per second, so long after the start.
 fn rate(seconds: f64) -> f64 {
@@ -103,30 +105,6 @@ async fn sidecar(directory: &WorkDir, service: &Service, aggregator: &Aggregator
         .unwrap()
 }
 
-fn node() -> PathBuf {
-    let node = paths::root().join(".tools/bin/node");
-    assert!(node.exists(), "{} is missing; run `make setup`", node.display());
-    node
-}
-
-/// Runs one of our scripts; its output becomes the test's.
-#[expect(
-    clippy::print_stdout,
-    reason = "the test runner shows it when the test fails, or on request"
-)]
-async fn script<const N: usize>(directory: &WorkDir, name: &str, arguments: [&str; N]) {
-    let log = directory.file("script.log");
-    let mut process = Program::new(name, &node(), &log)
-        .arg(paths::root().join("tests/browser").join(name))
-        .args(arguments)
-        .spawn()
-        .unwrap();
-    let status = process.wait(BROWSER_LIMIT).await;
-    let output = std::fs::read_to_string(&log).unwrap_or_default();
-    println!("{output}");
-    assert!(status.unwrap().success(), "{name} failed:\n{output}");
-}
-
 #[tokio::test]
 async fn the_page_shows_what_the_api_says() {
     let directory = WorkDir::new("dashboard").unwrap();
@@ -145,11 +123,11 @@ async fn the_page_shows_what_the_api_says() {
     let screenshots = paths::target().join("dashboard");
     let workload = format!("{NAMESPACE}/{WORKLOAD}");
     let arguments = [aggregator.url(), screenshots.to_string_lossy().into_owned(), workload];
-    script(&directory, "dashboard.mjs", arguments.each_ref().map(String::as_str)).await;
+    browser::script(&directory, "dashboard.mjs", arguments.each_ref().map(String::as_str)).await;
     assert!(load.so_far().total() > 1_000, "there was hardly any load: {:?}", load.so_far());
 }
 
 #[tokio::test]
 async fn vendored_libraries_are_as_published() {
-    script(&WorkDir::new("vendored").unwrap(), "vendored.mjs", []).await;
+    browser::script(&WorkDir::new("vendored").unwrap(), "vendored.mjs", []).await;
 }

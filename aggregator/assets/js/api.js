@@ -30,8 +30,19 @@ const workloadPath = ({ namespace, name }) =>
 
 export const getWorkloads = async (signal) => (await getJson("v1/workloads", signal)).workloads;
 
-export const getHistory = (workload, tier, since, signal) =>
-  getJson(`${workloadPath(workload)}/history?tier=${tier}&since=${Math.floor(since)}`, signal);
+const span = (since, until) =>
+  `since=${Math.floor(since)}${until === undefined ? "" : `&until=${Math.ceil(until)}`}`;
+
+export const getHistory = (workload, tier, since, until, signal) =>
+  getJson(`${workloadPath(workload)}/history?tier=${tier}&${span(since, until)}`, signal);
+
+export const getHeatmap = (workload, tier, since, until, signal) =>
+  getJson(`${workloadPath(workload)}/heatmap?tier=${tier}&${span(since, until)}`, signal);
+
+export const getTrack = async (workload, since, until, signal) =>
+  (await getJson(`${workloadPath(workload)}/track?${span(since, until)}`, signal)).decided;
+
+export const getBudget = (workload, signal) => getJson(`${workloadPath(workload)}/budget`, signal);
 
 export const getForecast = (workload, signal) =>
   getJson(`${workloadPath(workload)}/forecast`, signal);

@@ -1,36 +1,22 @@
 // Charts over time on uPlot: one look, one time axis, one cursor for all of them.
 
 import uPlot from "../vendor/uplot-1.6.32/uPlot.esm.js";
+import { annotate, axes, cssColor, cursor, takeSelection } from "./chart-frame.js";
 import { h, setAttribute, setHidden, setText } from "./dom.js";
 import { moment, MISSING } from "./format.js";
 
-const SYNC_KEY = "foresail";
-
 const stepped = uPlot.paths.stepped({ align: 1 });
-
-const cssColor = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-
-/** A short clock without date, as wide as the axis allows; dates only when days are shown. */
-const timeAxisValues = (chart, splits) => {
-  const span = chart.scales.x.max - chart.scales.x.min;
-  const options =
-    span > 2 * 86400
-      ? { day: "numeric", month: "short" }
-      : span > 1200
-        ? { hour: "2-digit", minute: "2-digit" }
-        : { hour: "2-digit", minute: "2-digit", second: "2-digit" };
-  const format = new Intl.DateTimeFormat("en-GB", options);
-  return splits.map((t) => format.format(t * 1000));
-};
 
 /**
  * A chart with its own legend.
  *
+ * `zoom`: { show(from, to), live() }, called when a span is dragged over, and on a double click.
  * `spec`: { id, title, unit, height, format, floor, lines: [{ key, label, color, swatch, dash, width, stepped, hidden, legend }],
- *           bands: [[upperKey, lowerKey, color]], whole, marks: () => [{ value, label, words, color }] }
+ *           bands: [[upperKey, lowerKey, color]], whole, wide, marks: () => [{ value, label, words, color }] }
  */
 export class TimeChart {
   #spec;
+  #zoom;
   #chart = null;
   #data = null;
   #span = { from: 0, to: 1, now: 0 };
@@ -39,8 +25,9 @@ export class TimeChart {
   #time = h("span", { class: "chart-time" });
   #plot = h("div", { class: "chart-plot" });
 
-  constructor(spec) {
+  constructor(spec, zoom) {
     this.#spec = spec;
+    this.#zoom = zoom;
     const items = spec.lines
       .filter((line) => line.legend !== false)
       .map((line) => {
@@ -52,7 +39,7 @@ export class TimeChart {
       });
     this.element = h(
       "figure",
-      { class: "card chart", dataset: { testid: `chart-${spec.id}` } },
+      { class: spec.wide ? "card chart chart-wide" : "card chart", dataset: { testid: `chart-${spec.id}` } },
       h(
         "figcaption",
         {},
@@ -102,6 +89,15 @@ export class TimeChart {
     this.#chart.batch(() => this.#draw());
   }
 
+  /** What is drawn, for a picture. */
+  get canvas() {
+    return this.#chart?.ctx.canvas ?? null;
+  }
+
+  get title() {
+    return this.#spec.title;
+  }
+
   /** Draws anew, when the colours have changed. */
   restyle() {
     this.#chart?.destroy();
@@ -132,39 +128,21 @@ export class TimeChart {
 
   #options() {
     const spec = this.#spec;
-    const font = `11px ${getComputedStyle(document.body).fontFamily}`;
-    const shared = {
-      stroke: cssColor("--muted"),
-      font,
-      grid: { stroke: cssColor("--grid"), width: 1 },
-      ticks: { show: false },
-    };
     const indexOf = (key) => spec.lines.findIndex((line) => line.key === key) + 1;
     return {
       ...this.#size(),
       legend: { show: false },
-      cursor: {
-        y: false,
-        drag: { setScale: false, x: false, y: false },
-        sync: { key: SYNC_KEY, setSeries: false },
-        points: { size: 6 },
-      },
+      cursor: cursor(this.#zoom),
       padding: [10, 26, 0, 0],
       scales: {
         x: { time: true },
         y: { range: (_, low, high) => this.#rangeOf(low, high) },
       },
-      axes: [
-        { ...shared, size: 26, gap: 6, space: 70, values: timeAxisValues },
-        {
-          ...shared,
-          size: 56,
-          gap: 6,
-          space: spec.whole ? 22 : 34,
-          incrs: spec.whole ? [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000] : undefined,
-          values: (_, splits) => splits.map((value) => spec.format(value)),
-        },
-      ],
+      axes: axes({
+        space: spec.whole ? 22 : 34,
+        incrs: spec.whole ? [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000] : undefined,
+        values: (_, splits) => splits.map((value) => spec.format(value)),
+      }),
       series: [
         {},
         ...spec.lines.map((line) => ({
@@ -182,7 +160,8 @@ export class TimeChart {
         fill: cssColor(color),
       })),
       hooks: {
-        draw: [(chart) => this.#annotate(chart)],
+        draw: [(chart) => annotate(chart, this.#span.now, this.#spec.marks?.() ?? [])],
+        setSelect: [(chart) => takeSelection(chart, this.#zoom)],
         setCursor: [() => this.#showLegend()],
       },
     };
@@ -192,42 +171,6 @@ export class TimeChart {
     const marks = (this.#spec.marks?.() ?? []).map((mark) => mark.value);
     const top = Math.max(high ?? 0, ...marks, this.#spec.floor);
     return [0, top * 1.08];
-  }
-
-  /** The line of now, and those that the page marks, such as the objective. */
-  #annotate(chart) {
-    const { ctx, bbox } = chart;
-    const scale = devicePixelRatio;
-    ctx.save();
-    ctx.textAlign = "left";
-    ctx.font = `${11 * scale}px ${getComputedStyle(document.body).fontFamily}`;
-    const line = (x0, y0, x1, y1, color, dash) => {
-      ctx.beginPath();
-      ctx.strokeStyle = color;
-      ctx.lineWidth = scale;
-      ctx.setLineDash(dash.map((length) => length * scale));
-      ctx.moveTo(x0, y0);
-      ctx.lineTo(x1, y1);
-      ctx.stroke();
-    };
-
-    const nowX = Math.round(chart.valToPos(this.#span.now, "x", true));
-    const future = bbox.left + bbox.width - nowX;
-    if (future > 4) {
-      const color = cssColor("--muted");
-      line(nowX, bbox.top, nowX, bbox.top + bbox.height, color, [2, 3]);
-      if (future > 34 * scale) {
-        ctx.fillStyle = color;
-        ctx.textBaseline = "top";
-        ctx.fillText("now", nowX + 4 * scale, bbox.top + 2 * scale);
-      }
-    }
-    for (const mark of this.#spec.marks?.() ?? []) {
-      const y = Math.round(chart.valToPos(mark.value, "y", true));
-      const color = cssColor(mark.color);
-      line(bbox.left, y, bbox.left + bbox.width, y, color, [6, 4]);
-    }
-    ctx.restore();
   }
 }
 

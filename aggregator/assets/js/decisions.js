@@ -111,6 +111,7 @@ class Row {
       },
       h("span", { class: "chevron", "aria-hidden": "true" }),
       clock(journalSeconds(decision.at)),
+      h("span", { class: "why-word" }, "Why?"),
     );
     this.main = h(
       "tr",

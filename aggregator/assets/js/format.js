@@ -4,17 +4,20 @@ export const MISSING = "–";
 
 const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 
+/** Making a formatter takes far longer than using one. */
+const formatters = [0, 1, 2, 3].map((digits) => new Intl.NumberFormat("en", { maximumFractionDigits: digits }));
+
 /** Three significant digits, grouped, without an exponent. */
 export function number(value) {
   if (!isNumber(value)) return MISSING;
   const size = Math.abs(value);
   const digits = size >= 100 || size === 0 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3;
-  return value.toLocaleString("en", { maximumFractionDigits: digits, minimumFractionDigits: 0 });
+  return formatters[digits].format(value);
 }
 
 export const rps = number;
 
-export const count = (value) => (isNumber(value) ? value.toLocaleString("en") : MISSING);
+export const count = (value) => (isNumber(value) ? formatters[3].format(value) : MISSING);
 
 /** A latency given in milliseconds. */
 export function latency(ms) {
@@ -29,7 +32,7 @@ export function percent(ratio) {
   const value = ratio * 100;
   const digits = value === 0 || value >= 10 ? 0 : value >= 1 ? 1 : 2;
   if (value > 0 && value < 0.01) return "< 0.01 %";
-  return `${value.toLocaleString("en", { maximumFractionDigits: digits })} %`;
+  return `${formatters[digits].format(value)} %`;
 }
 
 /** A length of time in seconds: 75 s, 2 min 5 s, 3 h 10 min, 2 d 4 h. */

@@ -1,26 +1,25 @@
-// The dashboard: takes the stream of events, and keeps the list and the chosen workload's page up to date.
+// The dashboard: takes the stream of events, and keeps the overview or the chosen workload's page up to date.
 
 import * as api from "./api.js";
 import { h, setData, setHidden, setText } from "./dom.js";
 import { duration } from "./format.js";
-import { addressOf, readRoute } from "./route.js";
+import { Overview } from "./overview.js";
+import { readRoute } from "./route.js";
 import { healthOf, keyOf } from "./workload.js";
-import { WorkloadList } from "./workload-list.js";
 import { WorkloadPage } from "./workload-page.js";
 
 const element = (id) => document.getElementById(id);
 const main = element("main");
 
 let workloads = null;
-let route = readRoute();
+let route = readRoute(api.serverNow());
 let page = null;
+let overview = null;
 let shown = null;
 let connection = "connecting";
 let lostAt = null;
 let lastTickAt = null;
 let ticks = 0;
-
-const list = new WorkloadList(element("sidebar"));
 
 const EXAMPLE = `workloads:
   - namespace: shop
@@ -31,7 +30,11 @@ const EXAMPLE = `workloads:
     actuator: none`;
 
 const states = {
-  loading: () => [h("p", {}, "Loading workloads…")],
+  loading: () => [h("p", { role: "status" }, "Loading workloads…"), h("div", { class: "skeleton", "aria-hidden": "true" }, Array.from({ length: 6 }, () => h("div", {})))],
+  unreachable: () => [
+    h("h1", {}, "The aggregator does not answer"),
+    h("p", {}, "This page has loaded, and then nothing more came. It tries again by itself, every few seconds. See that ", h("code", {}, "foresail serve"), " runs, and what it logs."),
+  ],
   empty: () => [
     h("h1", {}, "No workloads yet"),
     h("p", {}, "A workload appears here as soon as a proxy with the Foresail filter reports for it. To have Foresail decide for one, name it in the file that ", h("code", {}, "foresail serve --config"), " reads, and start it again:"),
@@ -40,51 +43,65 @@ const states = {
   ],
   unknown: () => [
     h("h1", {}, `There is no workload ${keyOf(route)}`),
-    h("p", {}, "Choose one from the list. A new one appears with its first report."),
+    h("p", {}, "It may have another name, or nothing was heard of it yet: a new one appears with its first report. ", h("a", { href: "#/" }, "See all workloads")),
   ],
 };
+
+function clear() {
+  page?.destroy();
+  overview?.destroy();
+  page = null;
+  overview = null;
+}
 
 function showState(name) {
   const key = `${name} ${keyOf(route)}`;
   if (shown === key) return;
   shown = key;
-  page?.destroy();
-  page = null;
+  clear();
+  document.title = "Foresail";
   main.replaceChildren(h("section", { class: "state", dataset: { testid: `state-${name}` } }, states[name]()));
 }
 
 function render() {
   if (workloads === null) {
-    showState("loading");
+    showState(lostAt === null ? "loading" : "unreachable");
     return;
   }
   const now = api.serverNow();
-  if (route.name === null && workloads.length > 0) {
-    const [first] = [...workloads].sort((a, b) => keyOf(a).localeCompare(keyOf(b), "en", { numeric: true }));
-    route = { ...route, namespace: first.namespace, name: first.name };
-    history.replaceState(null, "", addressOf(route));
+  summarise(now);
+  if (workloads.length === 0) showState("empty");
+  else if (route.name === null) showOverview(now);
+  else showWorkload();
+}
+
+function showOverview(now) {
+  if (overview === null) {
+    shown = "overview";
+    clear();
+    overview = new Overview(route.list);
+    main.replaceChildren(overview.element);
+    document.title = "Workloads · Foresail";
   }
-  const key = route.name === null ? null : keyOf(route);
-  showList(now);
+  overview.update(workloads, now);
+}
+
+function showWorkload() {
+  const key = keyOf(route);
   const workload = workloads.find((one) => keyOf(one) === key);
   if (workload === undefined) {
-    showState(workloads.length === 0 ? "empty" : "unknown");
+    showState("unknown");
     return;
   }
   if (shown !== `workload ${key}`) {
     shown = `workload ${key}`;
-    page?.destroy();
+    clear();
     page = new WorkloadPage(route);
     page.setConnected(connection === "live");
     main.replaceChildren(page.element);
     document.title = `${key} · Foresail`;
   }
   page.tick(workload);
-}
-
-function showList(now) {
-  list.update(workloads, route.name === null ? null : keyOf(route), route, now);
-  summarise(now);
 }
 
 function summarise(now) {
@@ -127,14 +144,33 @@ function showConnection() {
 
 addEventListener("hashchange", () => {
   const before = route;
-  route = readRoute();
+  route = readRoute(api.serverNow());
   const same = before.namespace === route.namespace && before.name === route.name;
-  if (same && page !== null && before.range !== route.range) {
-    page.setRange(route);
-    showList(api.serverNow());
-  } else {
-    render();
+  if (same && page !== null) {
+    if (before.range.id !== route.range.id) page.setRange(route);
+    return;
   }
+  if (same && overview !== null) {
+    overview.setList(route.list);
+    return;
+  }
+  render();
+  scrollTo(0, 0);
+  // What was asked for is read out, and the next Tab goes on from there.
+  main.querySelector("h1")?.focus({ preventScroll: true });
+});
+
+// As a plain link it would change the address, which says what is looked at.
+element("skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
+});
+
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest("input, textarea, select, [contenteditable]");
+  if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey || overview === null) return;
+  event.preventDefault();
+  overview.focusSearch();
 });
 
 document.addEventListener("visibilitychange", () => {
@@ -148,7 +184,10 @@ setInterval(() => {
   showConnection();
   page?.age();
   // Ticks do this while there are any.
-  if (lostAt !== null && workloads !== null) showList(api.serverNow());
+  if (lostAt !== null) {
+    if (workloads === null || overview !== null) render();
+    else summarise(api.serverNow());
+  }
 }, 1000);
 
 api.listen({

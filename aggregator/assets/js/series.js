@@ -1,17 +1,6 @@
 // What the page knows of one workload over time, and how it becomes columns for the charts.
 
-/** Time spans one can look at, and the history tier that serves each. */
-export const RANGES = [
-  { id: "5m", label: "5 min", seconds: 300, tier: "1s", step: 1 },
-  { id: "15m", label: "15 min", seconds: 900, tier: "1s", step: 1 },
-  { id: "1h", label: "1 h", seconds: 3600, tier: "15s", step: 15 },
-  { id: "6h", label: "6 h", seconds: 21600, tier: "15s", step: 15 },
-  { id: "24h", label: "24 h", seconds: 86400, tier: "15s", step: 15 },
-  { id: "7d", label: "7 d", seconds: 604800, tier: "5m", step: 300 },
-  { id: "28d", label: "28 d", seconds: 2419200, tier: "5m", step: 300 },
-];
-
-export const DEFAULT_RANGE = "15m";
+import { beginOf } from "./ranges.js";
 
 /** The aggregator still takes frames this late, so the newest windows may change after they were read. */
 const LATE_SECONDS = 12;
@@ -20,8 +9,10 @@ const LATE_SECONDS = 12;
 const LEAST_SPAN_SECONDS = 120;
 
 const MAX_DECISIONS = 500;
+/** What was seen of replicas and forecasts is kept at least so long, for a look at a longer span. */
+const KEEP_SECONDS = 3600;
 
-const HISTORY_FIELDS = [
+export const HISTORY_FIELDS = [
   "rps",
   "p50_ms",
   "p90_ms",
@@ -47,8 +38,10 @@ export class Series {
   #replicas = new Map();
   #foreseen = new Map();
   #decisions = new Map();
+  #heat = new Map();
+  #edges = [];
+  #heatStep = 15;
   #step = 1;
-
   #forecast = null;
 
   /** The newest forecast as the aggregator gave it, or null. */
@@ -67,6 +60,7 @@ export class Series {
   /** Starts over, for another range. */
   clear() {
     this.#points.clear();
+    this.#heat.clear();
   }
 
   /** Adds windows, replacing those that were read before. */
@@ -75,11 +69,22 @@ export class Series {
     for (const point of points) this.#points.set(point.t, point);
   }
 
+  addHeat({ step_seconds: step, edges_ms: edges, columns }) {
+    this.#heatStep = step;
+    this.#edges = edges;
+    for (const column of columns) this.#heat.set(column.t, column);
+  }
+
   /** From when on history must be read again. */
   readAgainFrom(range, now) {
-    const start = now - range.seconds;
     const newest = this.newestPoint;
-    return newest === null ? start : Math.max(start, newest - Math.max(LATE_SECONDS, 2 * range.step));
+    const begin = beginOf(range, now);
+    return newest === null ? begin : Math.max(begin, newest - Math.max(LATE_SECONDS, 2 * range.step));
+  }
+
+  /** From when on the heatmap must be read again. */
+  readHeatFrom(range, now) {
+    return Math.max(beginOf(range, now), ...this.#heat.keys());
   }
 
   get newestPoint() {
@@ -89,8 +94,18 @@ export class Series {
   }
 
   /** The history has no count of existing replicas and is late with the others, so what is seen of them is kept. */
-  addReplicas(t, { current_replicas, ready_replicas, desired_replicas }) {
-    this.#replicas.set(Math.floor(t), { current_replicas, ready_replicas, desired_replicas });
+  addReplicas(t, { current_replicas, ready_replicas, desired_replicas, without_forecast }) {
+    const known = this.#replicas.get(Math.floor(t))?.without_forecast;
+    const without = without_forecast ?? known;
+    this.#replicas.set(Math.floor(t), { current_replicas, ready_replicas, desired_replicas, without_forecast: without });
+  }
+
+  /** Takes what was decided over a span, in brief. */
+  addTrack(decided) {
+    for (const one of decided) {
+      this.addReplicas(one.t, one);
+      if (one.forecast) this.#foreseen.set(Math.round(one.forecast.t), one.forecast);
+    }
   }
 
   /** Returns whether any of them is new. */
@@ -99,8 +114,9 @@ export class Series {
     for (const decision of decisions) {
       this.#decisions.set(decision.sequence, decision);
       const { current_replicas, ready_replicas } = decision.observation;
-      const { desired_replicas } = decision;
-      this.addReplicas(journalSeconds(decision.at), { current_replicas, ready_replicas, desired_replicas });
+      const { desired_replicas, without_forecast } = decision;
+      const seen = { current_replicas, ready_replicas, desired_replicas, without_forecast };
+      this.addReplicas(journalSeconds(decision.at), seen);
     }
     return this.#decisions.size !== before;
   }
@@ -112,8 +128,8 @@ export class Series {
 
   /** Forgets what no range can show any more. */
   prune(now, range) {
-    const oldest = now - range.seconds - 60;
-    for (const map of [this.#points, this.#replicas, this.#foreseen]) {
+    const oldest = Math.min(beginOf(range, now), now - KEEP_SECONDS) - 60;
+    for (const map of [this.#points, this.#replicas, this.#foreseen, this.#heat]) {
       for (const t of map.keys()) if (t < oldest) map.delete(t);
     }
     const surplus = this.#decisions.size - MAX_DECISIONS;
@@ -125,30 +141,36 @@ export class Series {
   /**
    * Columns for the charts: `history` on its own grid, with null for what is missing, of windows that were over at
    * `newest`, for one that is not has counted too little; `ahead` for the forecast; `then` for what was forecast before
-   * for a time that has come; `replicas`, with what was seen of them where history has nothing; and the time span.
+   * for a time that has come; `replicas`, with what was seen of them where history has nothing; `heat`; and the time span.
    */
   columns(now, range, newest) {
-    const start = now - range.seconds;
-    const history = this.#historyColumns(start, newest ?? now);
-    const ahead = { t: [], point: [], lower: [], upper: [] };
-    for (const step of this.#forecast?.points ?? []) {
-      if (step.t < now - Math.max(this.#step, 60)) continue;
-      ahead.t.push(step.t);
-      ahead.point.push(step.point);
-      ahead.lower.push(step.lower);
-      ahead.upper.push(step.upper);
-    }
-    const then = this.#forecastThen(start, now);
+    const start = beginOf(range, now);
+    const end = range.fixed ? range.to : Infinity;
+    const history = this.#historyColumns(start, Math.min(newest ?? now, end));
+    const ahead = this.#aheadColumns(now, end);
+    const then = this.#forecastThen(start, Math.min(now, end));
     const replicas = {
-      current: this.#replicaColumn(start, "current_replicas"),
-      ready: this.#replicaColumn(start, "ready_replicas"),
-      desired: this.#replicaColumn(start, "desired_replicas"),
+      current: this.#replicaColumn(start, end, "current_replicas"),
+      ready: this.#replicaColumn(start, end, "ready_replicas"),
+      desired: this.#replicaColumn(start, end, "desired_replicas"),
+      without: this.#replicaColumn(start, end, "without_forecast"),
     };
-
+    const heat = this.#heatColumns(start, end);
     const first = history.t[0] ?? now;
-    const from = Math.min(Math.max(start, first), now - Math.min(LEAST_SPAN_SECONDS, range.seconds));
-    const to = Math.max(now, ahead.t.at(-1) ?? now);
-    return { history, ahead, then, replicas, now, from, to };
+    const from = range.fixed ? start : Math.min(Math.max(start, first), now - Math.min(LEAST_SPAN_SECONDS, range.seconds));
+    const to = range.fixed ? end : Math.max(now, ahead.t.at(-1) ?? now);
+    return { history, ahead, then, replicas, heat, now, from, to };
+  }
+
+  #aheadColumns(now, end) {
+    const fields = ["point", "lower", "upper", "p50", "p90", "p99"];
+    const ahead = { t: [], ...Object.fromEntries(fields.map((field) => [field, []])) };
+    for (const step of this.#forecast?.points ?? []) {
+      if (step.t < now - Math.max(this.#step, 60) || step.t > end) continue;
+      ahead.t.push(step.t);
+      for (const field of fields) ahead[field].push(step[field]);
+    }
+    return ahead;
   }
 
   #historyColumns(start, newest) {
@@ -170,32 +192,32 @@ export class Series {
     return columns;
   }
 
-  #replicaColumn(start, field) {
-    const byTime = new Map();
-    for (const [t, seen] of this.#replicas) if (t >= start) byTime.set(t, seen[field] ?? null);
-    if (!HISTORY_FIELDS.includes(field)) return columnOf(byTime);
-    for (const [t, point] of this.#points) {
-      const value = point[field] ?? null;
-      if (t >= start && (value !== null || !byTime.has(t))) byTime.set(t, value);
-    }
-    return columnOf(byTime);
+  #heatColumns(start, end) {
+    const columns = [...this.#heat.values()].filter(({ t }) => t + this.#heatStep > start && t < end);
+    return { step: this.#heatStep, edges: this.#edges, columns: columns.sort((a, b) => a.t - b.t) };
   }
 
-  /** As far as this page has seen forecasts, those; before, what the decisions have looked at. */
-  #forecastThen(start, now) {
-    const firstSeen = Math.min(...this.#foreseen.keys());
+  #replicaColumn(start, end, field) {
     const byTime = new Map();
-    for (const { at, forecast } of this.#decisions.values()) {
-      if (!forecast) continue;
-      const t = Math.round(journalSeconds(at) + durationSeconds(forecast.horizon));
-      if (t >= start && t <= now && t < firstSeen) byTime.set(t, forecast);
+    const holds = (t) => t >= start && t <= end;
+    for (const [t, seen] of this.#replicas) if (holds(t) && seen[field] !== undefined) byTime.set(t, seen[field]);
+    if (HISTORY_FIELDS.includes(field)) {
+      for (const [t, point] of this.#points) {
+        const value = point[field] ?? null;
+        if (holds(t) && value !== null) byTime.set(t, value);
+      }
     }
-    for (const [t, step] of this.#foreseen) if (t >= start && t <= now) byTime.set(t, step);
     const t = [...byTime.keys()].sort((a, b) => a - b);
+    return { t, v: t.map((at) => byTime.get(at)) };
+  }
+
+  /** What was forecast for each time that has come, when it was still ahead. */
+  #forecastThen(start, now) {
+    const t = [...this.#foreseen.keys()].filter((at) => at >= start && at <= now).sort((a, b) => a - b);
     return {
       t,
-      point: t.map((at) => byTime.get(at).point),
-      upper: t.map((at) => byTime.get(at).upper),
+      point: t.map((at) => this.#foreseen.get(at).point),
+      upper: t.map((at) => this.#foreseen.get(at).upper),
     };
   }
 
@@ -206,11 +228,7 @@ export class Series {
       forecast: this.#forecast?.points.length ?? 0,
       decisions: this.#decisions.size,
       replicas: this.#replicas.size,
+      heat: this.#heat.size,
     };
   }
-}
-
-function columnOf(byTime) {
-  const t = [...byTime.keys()].sort((a, b) => a - b);
-  return { t, v: t.map((at) => byTime.get(at)) };
 }

@@ -42,6 +42,8 @@ struct PointView {
     point: f64,
     lower: f64,
     upper: f64,
+    p50: f64,
+    p90: f64,
     p99: f64,
     /// Share of the boosted trees in it, 0 to 1.
     boosted_share: f64,
@@ -67,6 +69,8 @@ pub(super) async fn forecast(
                     point: point.point.get(),
                     lower: point.lower.get(),
                     upper: point.upper.get(),
+                    p50: point.tail.exceeded_with(0.5),
+                    p90: point.tail.exceeded_with(0.1),
                     p99: point.tail.exceeded_with(0.01),
                     boosted_share: point.boosted_share,
                 })

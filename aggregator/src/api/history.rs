@@ -2,18 +2,13 @@
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use super::span::Asked;
 use super::{ApiError, Shared, find};
 use crate::clock;
 use crate::telemetry::{Summary, Tier};
 use crate::units::Timestamp;
-
-#[derive(Deserialize)]
-pub(super) struct Asked {
-    tier: Option<String>,
-    since: Option<f64>,
-}
 
 #[derive(Serialize)]
 struct History {
@@ -58,30 +53,20 @@ impl HistoryPoint {
     }
 }
 
-/// `GET …/history?tier=1s|15s|5m&since=<Unix seconds>`, oldest first.
+/// `GET …/history?tier=1s|15s|5m&since=…&until=…`, times in Unix seconds, oldest first.
 pub(super) async fn history(
     State(app): Shared,
     path: Path<(String, String)>,
     Query(asked): Query<Asked>,
 ) -> Result<Json<impl Serialize>, ApiError> {
     let workload = find(&app, path)?;
-    let tier = match asked.tier.as_deref() {
-        None | Some("1s") => Tier::Fine,
-        Some("15s") => Tier::Mid,
-        Some("5m") => Tier::Coarse,
-        Some(_) => {
-            return Err(ApiError::BadParameter { parameter: "tier", valid: "1s, 15s or 5m" });
-        }
-    };
-    let since = asked.since.unwrap_or(0.0);
-    if !since.is_finite() {
-        return Err(ApiError::BadParameter { parameter: "since", valid: "Unix seconds" });
-    }
+    let tier = asked.tier(Tier::Fine)?;
+    let span = asked.span()?;
     let now = clock::now();
     let windows = workload.with(|telemetry| telemetry.summaries(tier, now));
     let points = windows
         .iter()
-        .filter(|(begin, _)| begin.as_secs_f64() >= since)
+        .filter(|(begin, _)| span.holds(*begin))
         .map(|(begin, summary)| HistoryPoint::new(*begin, summary))
         .collect();
     Ok(Json(History { step_seconds: tier.step().as_secs(), points }))

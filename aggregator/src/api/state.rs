@@ -138,11 +138,30 @@ pub struct ControlCounters {
     pub polls: Mutex<BTreeMap<&'static str, u64>>,
     /// Writes, by error kind; `ok`, `shadow` or `no_target` for those without error.
     pub writes: Mutex<BTreeMap<&'static str, u64>>,
+    /// Requests in decision intervals in which the latency was known.
+    pub judged_requests: AtomicU64,
+    /// Of those, in intervals in which the objective was missed.
+    pub missed_requests: AtomicU64,
     /// How often each guard bound.
     pub guards: Mutex<BTreeMap<String, u64>>,
 }
 
 impl ControlCounters {
+    /// Counts the requests of a decision interval, and whether the objective was missed in it.
+    pub fn judge(&self, requests: u64, missed: bool) {
+        self.judged_requests.fetch_add(requests, Ordering::Relaxed);
+        if missed {
+            self.missed_requests.fetch_add(requests, Ordering::Relaxed);
+        }
+    }
+
+    /// Share of the requests that were judged in intervals that missed the objective.
+    pub fn missed_share(&self) -> Option<f64> {
+        let judged = self.judged_requests.load(Ordering::Relaxed);
+        let missed = self.missed_requests.load(Ordering::Relaxed);
+        (judged > 0).then(|| missed as f64 / judged as f64)
+    }
+
     /// Adds one to a count by label.
     pub fn add<K: Ord>(counts: &Mutex<BTreeMap<K, u64>>, label: K) {
         *counts.lock().unwrap_or_else(PoisonError::into_inner).entry(label).or_default() += 1;

@@ -55,12 +55,21 @@ pub struct WorkloadView {
     pub ready_replicas: Option<u32>,
     /// Replicas to have.
     pub desired_replicas: Option<u32>,
+    /// Expected request rate at the horizon of the last decision.
+    pub forecast_rps: Option<f64>,
+    /// Upper quantile of the rate there.
+    pub forecast_upper_rps: Option<f64>,
+    /// How far ahead that is.
+    pub forecast_horizon_s: Option<f64>,
     /// Why.
     pub last_reason: Option<String>,
     /// What users are promised.
     pub objective: Option<ObjectiveView>,
     /// Whether it holds in the live figures.
     pub objective_met: Option<bool>,
+    /// Share of the requests since the start of the process that were served in decision intervals
+    /// in which it was missed.
+    pub missed_share: Option<f64>,
 }
 
 /// The promise to users.
@@ -70,6 +79,8 @@ pub struct ObjectiveView {
     pub quantile: f64,
     /// How long they may take.
     pub latency_ms: f64,
+    /// Share of requests that may be served while that is missed.
+    pub budget: f64,
 }
 
 impl WorkloadView {
@@ -83,6 +94,7 @@ impl WorkloadView {
         let status = control.map(|(_, status)| status);
         let replicas = status.and_then(|status| status.replicas.as_ref());
         let decision = status.and_then(|status| status.decision.as_ref());
+        let used = decision.and_then(|decision| decision.forecast.as_ref());
         let since = now - LIVE_WINDOW;
         let seen = telemetry.observe(now, since, replicas);
         let objective_met = config.and_then(|config| {
@@ -110,12 +122,17 @@ impl WorkloadView {
             current_replicas: seen.current_replicas,
             ready_replicas: seen.ready_replicas,
             desired_replicas: decision.map(|decision| decision.desired_replicas),
+            forecast_rps: used.map(|used| used.point.get()),
+            forecast_upper_rps: used.map(|used| used.upper.get()),
+            forecast_horizon_s: used.map(|used| used.horizon.as_secs_f64()),
             last_reason: decision.map(|decision| decision.reason.clone()),
             objective: config.map(|config| ObjectiveView {
                 quantile: config.objective.quantile.get(),
                 latency_ms: config.objective.latency.as_secs_f64() * 1e3,
+                budget: config.objective.budget.get(),
             }),
             objective_met,
+            missed_share: control.and_then(|(control, _)| control.counters.missed_share()),
         }
     }
 }
@@ -128,10 +145,14 @@ fn last_heard(telemetry: &WorkloadTelemetry) -> Option<Timestamp> {
 /// All workloads in live figures, by name.
 pub fn live_views(app: &App, now: Timestamp) -> Vec<WorkloadView> {
     let view = |workload: &Arc<Workload>| {
-        let control = app.controls.get(&workload.key);
-        let status = control.as_ref().map(|control| control.status());
-        let control = control.as_deref().zip(status.as_ref());
-        workload.with(|telemetry| WorkloadView::new(workload, telemetry, control, now))
+        let Some(control) = app.controls.get(&workload.key) else {
+            return workload.with(|telemetry| WorkloadView::new(workload, telemetry, None, now));
+        };
+        // A copy of the status would copy the whole forecast, each second and for each workload.
+        control.read(|status| {
+            let control = Some((&*control, status));
+            workload.with(|telemetry| WorkloadView::new(workload, telemetry, control, now))
+        })
     };
     app.ingest.workloads().all().iter().map(view).collect()
 }

@@ -72,13 +72,15 @@ impl PolicyReport {
     }
 }
 
-/// Replicas of a policy over time.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// Replicas and violations of a policy over time.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Replicas {
     /// Its name.
     pub policy: String,
     /// Mean per bucket.
     pub replicas: Vec<f32>,
+    /// Share of the bucket's steps in which the objective was missed.
+    pub violated: Vec<f32>,
 }
 
 /// Load, need and replicas over time, in some hundred buckets.
@@ -88,6 +90,10 @@ pub struct Timeline {
     pub t: Vec<f64>,
     /// Highest request rate of each bucket.
     pub rps: Vec<f32>,
+    /// Highest of what Foresail's forecast, made a horizon before, expected; `null` before the first.
+    pub forecast: Vec<Option<f32>>,
+    /// From when on steps were scored, in Unix seconds.
+    pub scored_from: f64,
     /// Replicas that the objective required, at most.
     pub required: Vec<f32>,
     /// Policies at their defaults.
@@ -142,6 +148,8 @@ pub struct PolicySummary {
     pub frontier: Vec<Frontier>,
     /// Traces on which the default stays within 1.2 times the budget.
     pub within_budget: usize,
+    /// Mean share of requests in violated steps of the default, over all traces.
+    pub default_violation: f64,
     /// Geometric mean of the default's cost over the oracle's, on all traces.
     pub default_cost: f64,
     /// Mean changes an hour of the default.
@@ -222,6 +230,7 @@ fn summarise(name: &str, traces: &[TraceReport], budget: f64) -> PolicySummary {
         policy: name.to_owned(),
         frontier: frontier.to_vec(),
         within_budget: defaults.iter().filter(|run| run.score.violation <= WITHIN * budget).count(),
+        default_violation: mean(&|score| score.violation),
         default_cost: geometric_mean(&costs).unwrap_or(f64::NAN),
         changes_per_hour: mean(&|score| score.changes_per_hour),
         reversals_per_hour: mean(&|score| score.reversals_per_hour),

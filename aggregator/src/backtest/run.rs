@@ -4,24 +4,24 @@
 //! will be does not depend on the policy, so one forecast serves all of them.
 
 mod ablation;
+mod buckets;
 mod contender;
 mod leaders;
 
 use thiserror::Error;
 
 use super::oracle::oracle;
-use super::report::{CostAt, LEVELS, PolicyReport, Replicas, Run, Timeline, TraceReport, cost_at};
+use super::report::{CostAt, LEVELS, PolicyReport, Run, TraceReport, cost_at};
 use super::trace::Trace;
 use crate::config::WorkloadConfig;
 use crate::simulate::{Scenario, World, settings_for};
 use crate::units::Timestamp;
+use buckets::Buckets;
 use contender::{Contender, Step};
 use leaders::Leaders;
 
 pub use contender::{Candidate, Choice, UnknownPolicy};
 
-/// Buckets of a timeline.
-const BUCKETS: usize = 480;
 /// Steps between two reports of progress.
 const REPORT_EVERY: usize = 2_000;
 
@@ -97,11 +97,11 @@ pub fn run_trace(
     for at in 0..world.filled.len() {
         let now = Timestamp::of_step(world.grid.first_index + at as u64 + 1, world.grid.step);
         leaders.learn(&world, at, now, watch);
-        let step = Step { world: &world, at, now, leaders: &leaders };
         timeline.begin(at, &world, &required);
+        timeline.expect(leaders.curve(None));
+        let step = Step { world: &world, at, now, leaders: &leaders };
         for (which, contender) in contenders.iter_mut().enumerate() {
-            let replicas = contender.step(&step, watch);
-            timeline.add(which, replicas);
+            timeline.add(which, contender.step(&step, watch));
         }
         leaders.refit();
         if at.is_multiple_of(REPORT_EVERY) {
@@ -147,60 +147,4 @@ fn by_policy(contenders: Vec<Contender>) -> Vec<PolicyReport> {
             .collect();
     }
     reports
-}
-
-/// Collects a timeline in buckets of equal length.
-struct Buckets {
-    timeline: Timeline,
-    per_bucket: usize,
-    shown: Vec<Option<usize>>,
-}
-
-impl Buckets {
-    fn new(world: &World, contenders: &[Contender]) -> Self {
-        let per_bucket = world.filled.len().div_ceil(BUCKETS).max(1);
-        let mut timeline = Timeline::default();
-        let mut shown = Vec::new();
-        for contender in contenders {
-            shown.push(contender.is_default().then(|| {
-                let policy = contender.name().to_owned();
-                timeline.policies.push(Replicas { policy, replicas: Vec::new() });
-                timeline.policies.len() - 1
-            }));
-        }
-        Self { timeline, per_bucket, shown }
-    }
-
-    fn begin(&mut self, at: usize, world: &World, required: &[u32]) {
-        let (rate, need) = (world.filled.get(at), required.get(at));
-        let (Some(rate), Some(need)) = (rate, need) else { return };
-        if at.is_multiple_of(self.per_bucket) {
-            let start = Timestamp::of_step(world.grid.first_index + at as u64, world.grid.step);
-            self.timeline.t.push(start.as_secs_f64());
-            self.timeline.rps.push(0.0);
-            self.timeline.required.push(0.0);
-            for policy in &mut self.timeline.policies {
-                policy.replicas.push(0.0);
-            }
-        }
-        #[expect(clippy::cast_possible_truncation, reason = "for a picture")]
-        if let (Some(rps), Some(required)) =
-            (self.timeline.rps.last_mut(), self.timeline.required.last_mut())
-        {
-            *rps = rps.max(*rate as f32);
-            *required = required.max(*need as f32);
-        }
-    }
-
-    fn add(&mut self, which: usize, replicas: u32) {
-        let Some(slot) = self.shown.get(which).copied().flatten() else { return };
-        let last = self.timeline.policies.get_mut(slot).and_then(|p| p.replicas.last_mut());
-        if let Some(last) = last {
-            *last += replicas as f32 / self.per_bucket as f32;
-        }
-    }
-
-    fn finish(self) -> Timeline {
-        self.timeline
-    }
 }

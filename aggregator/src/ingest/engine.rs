@@ -1,5 +1,7 @@
 //! What the ingest thread does with a batch and with a tick; no thread, no clock, no socket.
 
+mod pending;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,11 +15,10 @@ use crate::journal::Decision;
 use crate::store::{Changes, Store, StoreError, WorkloadId, append_frame, to_bytes};
 use crate::telemetry::{Applied, Summary, Tier};
 use crate::units::{Timestamp, WorkloadKey};
+use pending::{MAX_PENDING, Pending};
 
 /// In so many ticks the state of every workload is saved once.
 const TICKS_PER_SAVE: u64 = 10;
-/// The most decisions, and the most blobs of windows, that wait for a store that does not write.
-const MAX_PENDING: usize = 10_000;
 /// A clock that is so far behind the last tick was set back.
 const CLOCK_STEP: Duration = Duration::from_secs(1);
 /// How long closed windows of a tier are stored.
@@ -92,16 +93,6 @@ pub struct Engine {
     ticks: u64,
     frames: Vec<u8>,
     pending: Pending,
-}
-
-/// What the next successful commit writes beside frames and states.
-#[derive(Debug, Default)]
-struct Pending {
-    workloads: Vec<(WorkloadId, WorkloadKey)>,
-    windows: Vec<(u8, Timestamp, Vec<u8>)>,
-    decisions: Vec<(WorkloadId, Decision)>,
-    autoscalers: Vec<(WorkloadId, Vec<u8>)>,
-    loads: Vec<(WorkloadId, Vec<u8>)>,
 }
 
 impl Engine {
@@ -279,6 +270,7 @@ impl Engine {
         for workload in &all {
             let mut tracked = workload.lock();
             for window in tracked.telemetry.advance(now) {
+                self.pending.take_heat(workload.id, &window);
                 if let Some(blob) = closed.get_mut(window.tier as usize) {
                     blob.push((workload.id, window.index, window.summary));
                 }
@@ -312,19 +304,7 @@ impl Engine {
     /// Takes records; the next commit writes them.
     pub fn take_records(&mut self, records: Vec<Record>) {
         for record in records {
-            if let Some(decision) = record.decision
-                && self.pending.decisions.len() < MAX_PENDING
-            {
-                self.pending.decisions.push((record.workload, decision));
-            }
-            if let Some(bytes) = record.autoscaler {
-                self.pending.autoscalers.retain(|(id, _)| *id != record.workload);
-                self.pending.autoscalers.push((record.workload, bytes));
-            }
-            if let Some(bytes) = record.load {
-                self.pending.loads.retain(|(id, _)| *id != record.workload);
-                self.pending.loads.push((record.workload, bytes));
-            }
+            self.pending.take_record(record);
         }
     }
 
@@ -353,6 +333,7 @@ impl Engine {
             frames,
             trim_batches_below,
             windows: &self.pending.windows,
+            heat: &self.pending.heat,
             forget_windows,
             states,
             decisions: &self.pending.decisions,

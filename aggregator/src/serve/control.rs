@@ -18,7 +18,7 @@ use crate::safety::Approved;
 use crate::sources::Source;
 use crate::store::to_bytes;
 use crate::telemetry::ReplicaStatus;
-use crate::units::Timestamp;
+use crate::units::{Timestamp, micros};
 
 /// Time for one decision, which takes microseconds.
 const STEP_DEADLINE: Duration = Duration::from_secs(1);
@@ -90,7 +90,8 @@ impl ControlLoop {
     async fn decide(&mut self) {
         let replicas = self.poll().await;
         let now = clock::now();
-        let Some(observation) = self.observe(now, replicas.as_ref()) else { return };
+        let Some((since, observation)) = self.observe(now, replicas.as_ref()) else { return };
+        self.judge(now, since, &observation);
         let Some((step, snapshot)) = self.step(now, observation).await else { return };
         self.last_good = snapshot;
         let decision = &step.decision;
@@ -144,7 +145,11 @@ impl ControlLoop {
     }
 
     /// What the decision may know; `None` while a step that overran its deadline still runs.
-    fn observe(&self, now: Timestamp, replicas: Option<&ReplicaStatus>) -> Option<Observation> {
+    fn observe(
+        &self,
+        now: Timestamp,
+        replicas: Option<&ReplicaStatus>,
+    ) -> Option<(Timestamp, Observation)> {
         let until = match self.autoscaler.try_lock() {
             Ok(autoscaler) => autoscaler.observed_until(),
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().observed_until(),
@@ -154,7 +159,22 @@ impl ControlLoop {
             }
         };
         let since = until.unwrap_or(now - self.control.config.decision_interval);
-        Some(self.workload.with(|telemetry| telemetry.observe(now, since, replicas)))
+        Some((since, self.workload.with(|telemetry| telemetry.observe(now, since, replicas))))
+    }
+
+    /// Counts the requests since the last decision as served within the objective or not.
+    fn judge(&self, now: Timestamp, since: Timestamp, seen: &Observation) {
+        let objective = &self.control.config.objective;
+        let latency = self.workload.with(|telemetry| telemetry.recent_latency(since));
+        let reached = latency.quantile(objective.quantile.get());
+        let (Some(rps), Some(reached)) = (seen.rps, reached) else { return };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a rate is finite and not negative, and a cast saturates"
+        )]
+        let requests = (rps.get() * now.since(since).as_secs_f64()).round() as u64;
+        self.control.counters.judge(requests, reached > micros(objective.latency));
     }
 
     /// Decides, on another thread and within a deadline.

@@ -2,7 +2,7 @@
 
 use redb::{Database, ReadableTable, Table, TableDefinition, WriteTransaction};
 
-use super::{Changes, DECISIONS_KEPT, StoreError, WorkloadId, database_error as failed};
+use super::{Changes, DECISIONS_KEPT, StoreError, WorkloadId, database_error as failed, heat};
 
 /// Version of everything below. Raise it when a stored form changes.
 pub(super) const SCHEMA: u64 = 4;
@@ -28,6 +28,9 @@ pub(super) const AUTOSCALERS: TableDefinition<'_, WorkloadId, &[u8]> =
 /// Workload to the load that its autoscaler learned from.
 pub(super) const LOADS: TableDefinition<'_, WorkloadId, &[u8]> = TableDefinition::new("loads");
 
+/// Group of workloads, tier and number of a window to how long the requests of each took.
+pub(super) const HEAT: TableDefinition<'_, (u32, u8, u64), &[u8]> = TableDefinition::new("heat");
+
 /// Creates what is missing, and refuses a file of another version.
 pub(super) fn prepare(database: &Database) -> Result<(), StoreError> {
     let transaction = database.begin_write().map_err(failed)?;
@@ -48,6 +51,7 @@ pub(super) fn prepare(database: &Database) -> Result<(), StoreError> {
         transaction.open_table(DECISIONS).map_err(failed)?;
         transaction.open_table(AUTOSCALERS).map_err(failed)?;
         transaction.open_table(LOADS).map_err(failed)?;
+        transaction.open_table(HEAT).map_err(failed)?;
     }
     transaction.commit().map_err(failed)
 }
@@ -69,6 +73,7 @@ pub(super) fn write(
     }
     write_frames(transaction, changes, purge)?;
     write_windows(transaction, changes)?;
+    heat::write(transaction, changes.heat)?;
     if !changes.states.is_empty() {
         let mut states = transaction.open_table(STATES).map_err(failed)?;
         for (id, batch, bytes) in changes.states {

@@ -159,3 +159,23 @@ fn a_batch_whose_commit_failed_is_not_replayed_even_if_it_reached_the_disk() {
     store.commit(at(4), &Changes { next_batch: 2, ..Changes::default() }).unwrap();
     assert_eq!(numbers(&store), [1]);
 }
+
+#[test]
+fn heat_of_workloads_that_share_a_row_is_kept_apart_replaced_and_forgotten() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = Store::open(&path(&directory)).unwrap();
+    let heat = |cell: u8| from_bytes::<Heat>("heat", &[1, cell, 9]).unwrap();
+    let row =
+        |workload, index, cell| HeatRow { workload, tier: Tier::Mid, index, heat: heat(cell) };
+    let commit = |store: &mut Store, heat: &[HeatRow]| {
+        store.commit(at(1), &Changes { heat, ..Changes::default() }).unwrap();
+    };
+    commit(&mut store, &[row(3, 10, 1), row(4, 10, 2), row(70, 10, 3)]);
+    commit(&mut store, &[row(3, 10, 5), row(3, 11, 6)]);
+    let of = |store: &Store, id| store.reader().heat(id, Tier::Mid, 0..=u64::MAX).unwrap();
+    assert_eq!(of(&store, 3), [(10, heat(5)), (11, heat(6))]);
+    assert_eq!(of(&store, 4), [(10, heat(2))]);
+    assert_eq!(of(&store, 70), [(10, heat(3))]);
+    commit(&mut store, &[row(4, 10 + heat_kept(Tier::Mid), 7)]);
+    assert_eq!(of(&store, 3), [(11, heat(6))], "what is as old as the last one forgotten is gone");
+}

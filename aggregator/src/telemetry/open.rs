@@ -200,6 +200,11 @@ impl Accumulator {
         (self.outbound > 0.0).then(|| self.outbound / f64::from(self.windows))
     }
 
+    /// The latencies of all of them.
+    pub(super) const fn latency(&self) -> &LatencyHistogram {
+        &self.latency
+    }
+
     /// Length of the windows added.
     pub(super) fn length(&self) -> Duration {
         Tier::Fine.step() * self.windows

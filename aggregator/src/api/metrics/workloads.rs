@@ -23,6 +23,15 @@ pub(super) fn encode(app: &App, families: &mut Families<'_>) -> Result<(), fmt::
     let controls: Vec<_> =
         known.iter().map(|(key, control)| (key, control.as_ref(), control.status())).collect();
     forecasts(&controls, families)?;
+    let budgets: Vec<_> = controls
+        .iter()
+        .map(|(key, control, _)| (key_labels(key), control.config.objective))
+        .collect();
+    families.gauge(
+        "objective_budget_ratio",
+        "Share of requests that may be served while the objective is missed",
+        budgets.iter().map(|(labels, it)| (&labels[..], Some(it.budget.get()))),
+    )?;
     counts(&controls, families)
 }
 
@@ -103,7 +112,13 @@ type Count = (&'static str, &'static str, fn(&ControlCounters) -> u64);
 fn counts(controls: &[Managed<'_>], families: &mut Families<'_>) -> Result<(), fmt::Error> {
     let rows: Vec<_> =
         controls.iter().map(|(key, control, _)| (key_labels(key), control)).collect();
-    let plain: [Count; 4] = [
+    let plain: [Count; 6] = [
+        ("objective_requests", "Requests in decision intervals with a known latency", |c| {
+            c.judged_requests.load(Ordering::Relaxed)
+        }),
+        ("objective_missed_requests", "Of those, in intervals that missed the objective", |c| {
+            c.missed_requests.load(Ordering::Relaxed)
+        }),
         ("decisions", "Decisions made", |c| c.decisions.load(Ordering::Relaxed)),
         ("decisions_unrecorded", "Decisions acted on before they were on disk", |c| {
             c.unrecorded.load(Ordering::Relaxed)

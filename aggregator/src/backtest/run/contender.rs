@@ -127,6 +127,15 @@ pub(super) struct Step<'a> {
     pub(super) leaders: &'a Leaders,
 }
 
+/// What a step came to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Served {
+    /// Replicas that were billed.
+    pub(super) replicas: u32,
+    /// Whether the objective was missed.
+    pub(super) violated: bool,
+}
+
 /// Who decides.
 enum Policy {
     Foresail(Box<Autoscaler>),
@@ -236,8 +245,8 @@ impl Contender {
         self.is_default
     }
 
-    /// Serves a step, then decides on it. Gives the replicas that the step was billed.
-    pub(super) fn step(&mut self, step: &Step<'_>, watch: &dyn Stopwatch) -> u32 {
+    /// Serves a step, then decides on it.
+    pub(super) fn step(&mut self, step: &Step<'_>, watch: &dyn Stopwatch) -> Served {
         let outcome = self.cluster.step(step.world, step.at);
         let before = self.cluster.replicas();
         let start = self.is_default.then(|| watch.micros());
@@ -272,7 +281,7 @@ impl Contender {
             let change = i64::from(self.cluster.replicas()) - i64::from(before);
             self.scorer.add(&outcome, change);
         }
-        outcome.replicas
+        Served { replicas: outcome.replicas, violated: outcome.violated }
     }
 
     pub(super) fn finish(mut self) -> Run {

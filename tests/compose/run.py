@@ -1,0 +1,178 @@
+"""The compose stack on a real engine, from nothing to nothing: a flash crowd comes and goes, containers of the sample service
+grow and shrink with it, the dashboard's figures equal Prometheus', and nothing is left.
+
+    python3 tests/compose/run.py
+
+Takes the engine at DOCKER_HOST or /var/run/docker.sock; without one it starts dockerd, which needs root, and stops it again.
+Without a registry the base image is made by debootstrap. Prints what it sees, and exits with 1 when something is not so.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CACHE = pathlib.Path(os.environ.get("FORESAIL_CACHE", pathlib.Path.home() / ".cache/foresail"))
+BASE = "debian:bookworm-slim"
+LABEL = "foresail.workload=shop/web"
+LEAST_PEAK = 3
+UP_LIMIT, GROW_LIMIT, SHRINK_LIMIT = 300, 180, 420
+MOST_DIFFERENCE = 0.02
+
+
+def say(text):
+    print(f"compose   {text}", flush=True)
+
+
+def fail(text):
+    sys.exit(f"compose   FAILED: {text}")
+
+
+def run(*words, quiet=True, check=True):
+    done = subprocess.run(words, cwd=ROOT, capture_output=quiet, text=True)
+    if check and done.returncode != 0:
+        fail(f"{' '.join(words)}: {(done.stdout or '')[-2000:]}{(done.stderr or '')[-2000:]}")
+    return done.stdout or ""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def engine():
+    """An engine that answers: the one that is there, or our own."""
+    if subprocess.run(["docker", "version"], capture_output=True).returncode == 0:
+        yield
+        return
+    if os.geteuid() != 0 or not shutil.which("dockerd"):
+        fail("no engine answers, and none can be started: that needs root and dockerd (apt-get install docker.io)")
+    with tempfile.TemporaryDirectory(prefix="foresail-engine-") as directory:
+        os.environ["DOCKER_HOST"] = f"unix://{directory}/sock"
+        words = ["dockerd", "-H", os.environ["DOCKER_HOST"], "--data-root", f"{directory}/data",
+                 "--exec-root", f"{directory}/exec", "--pidfile", f"{directory}/pid"]
+        with open(f"{directory}/log", "w", encoding="utf-8") as log:
+            process = subprocess.Popen(words, stdout=log, stderr=log)
+        try:
+            wait("the engine", 60, lambda: subprocess.run(["docker", "version"], capture_output=True).returncode == 0)
+            yield
+        finally:
+            process.terminate()
+            process.wait(timeout=60)
+
+
+def wait(what, limit, look):
+    """Waits until `look` gives something, and gives that."""
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        if found := look():
+            return found
+        time.sleep(1)
+    fail(f"{what} did not come within {limit} s")
+
+
+def base_image():
+    """The image that the Dockerfiles name: there, pulled, or made of Debian's packages."""
+    if run("docker", "images", "-q", BASE).strip():
+        return
+    if subprocess.run(["docker", "pull", "-q", BASE], capture_output=True).returncode == 0:
+        return
+    tree = CACHE / "debian-bookworm-compose.tar"
+    if not tree.exists():
+        say("no registry answers: making the base image with debootstrap, once; this takes some minutes")
+        with tempfile.TemporaryDirectory(prefix="foresail-base-") as directory:
+            run("debootstrap", "--variant=minbase", "--include=python3,prometheus", "bookworm", f"{directory}/root")
+            CACHE.mkdir(parents=True, exist_ok=True)
+            run("tar", "-C", f"{directory}/root", "-cf", f"{tree}.part", ".")
+            pathlib.Path(f"{tree}.part").rename(tree)
+    run("docker", "import", str(tree), BASE)
+
+
+def get(url):
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        return json.loads(answer.read())
+
+
+def containers(*more):
+    return [line for line in run("docker", "ps", "-q", "--filter", f"label={LABEL}", *more).split() if line]
+
+
+def query(prometheus, text):
+    answer = get(f"{prometheus}/api/v1/query?query={urllib.parse.quote(text)}")
+    result = answer["data"]["result"]
+    return float(result[0]["value"][1]) if result else None
+
+
+def compare(foresail, prometheus):
+    """The same two minutes, as the dashboard's history has them and as Prometheus scraped them."""
+    # What is late may still come into the newest windows.
+    end = time.time() - 15
+    begin = end - 120
+    points = get(f"{foresail}/v1/workloads/shop/web/history?tier=1s&since={begin:.0f}&until={end:.0f}")["points"]
+    rates = [point["rps"] for point in points if point["rps"] is not None]
+    ours = sum(rates) / len(rates)
+    theirs = query(prometheus, f"avg_over_time(foresail_workload_rps[120s] @ {end:.0f})")
+    difference = abs(ours / theirs - 1)
+    say(f"requests per second over two minutes: dashboard {ours:.2f}, Prometheus {theirs:.2f}, {difference:.2%} apart")
+    if difference > MOST_DIFFERENCE:
+        fail("the dashboard and Prometheus disagree")
+    asked = get(f"{foresail}/v1/workloads/shop/web")["desired_replicas"]
+    scraped = wait("the same number of replicas in Prometheus", 20, lambda: query(prometheus, "foresail_desired_replicas") == asked)
+    say(f"desired replicas: {asked} in both: {scraped}")
+
+
+def scenario(foresail, prometheus):
+    wait("the first telemetry", UP_LIMIT, lambda: ready(foresail))
+    say(f"the stack is up, with {len(containers())} container(s) of the sample service")
+    peak = wait(f"{LEAST_PEAK} containers", GROW_LIMIT, lambda: len(containers()) >= LEAST_PEAK and len(containers()))
+    say(f"the crowd came: {peak} containers")
+    compare_at = time.monotonic() + 100
+    last = wait("the way back to one or two containers", SHRINK_LIMIT, lambda: len(containers()) <= 2 and time.monotonic() > compare_at and len(containers()))
+    say(f"the crowd went: {last} container(s)")
+    compare(foresail, prometheus)
+
+
+def ready(foresail):
+    try:
+        workloads = get(f"{foresail}/v1/workloads")["workloads"]
+    except (OSError, ValueError):
+        return False
+    return any(one["name"] == "web" and one["rps"] for one in workloads)
+
+
+def main():
+    ports = {"FORESAIL_PORT": str(free_port()), "PROMETHEUS_PORT": str(free_port())}
+    os.environ.update({"SHAPE": "flash", "LOW_RPS": "20", "HIGH_RPS": "120", **ports})
+    with engine():
+        base_image()
+        begin = time.monotonic()
+        try:
+            run("tools/compose.sh", "up", "--detach")
+            say(f"built and started after {time.monotonic() - begin:.0f} s")
+            scenario(*(f"http://127.0.0.1:{ports[name]}" for name in ("FORESAIL_PORT", "PROMETHEUS_PORT")))
+        except SystemExit:
+            print(run("docker", "ps", "-a", check=False), flush=True)
+            for name in ("aggregator", "scaler", "web", "gateway", "load", "prometheus"):
+                logs = subprocess.run(["docker", "logs", "--tail", "15", f"foresail_{name}_1"], capture_output=True, text=True)
+                print(f"--- {name}\n{logs.stdout}{logs.stderr}", flush=True)
+            raise
+        finally:
+            subprocess.run(["tools/compose.sh", "down"], cwd=ROOT, capture_output=True)
+        left = containers("-a")
+        if left:
+            fail(f"{len(left)} containers are left")
+        say("torn down, nothing is left")
+
+
+main()
