@@ -15,12 +15,14 @@ QUICK := --profile quick
 # How long `make fuzz` stays with each target, and which one (all unless named).
 FUZZ_SECONDS ?= 60
 FUZZ_TARGET ?=
-# What forecasting models are compared on, and options of tests/forecast/compare.py.
+# What forecasting models are compared on, and options of tests/forecast/compare.py; for
+# backtest-report the folder of the development traces, and options of `foresail backtest`.
 TRACES ?=
 OPTIONS ?=
+POLICIES ?= foresail,foresail-responsive,foresail-calm,foresail-observed,hpa-cpu,hpa-rps,keda,kpa,phpa-linear,phpa-holt,crane-ehpa,aws-predictive,arima-stab,seasonal-reactive,static
 
 .PHONY: help setup demo kube crd manifests image test test-unit test-e2e e2e-kube check fmt lint doc deny wasm \
-	build bench forecast-compare fuzz clean
+	build bench forecast-compare backtest-report fuzz clean
 
 help: ## Show this list
 	@echo 'Usage: make TARGET'
@@ -94,6 +96,13 @@ forecast-compare: ## Forecasting models against statsforecast and prophet (TRACE
 	@$(SETUP) forecast
 	$(CARGO) build $(QUICK) -p foresail-aggregator
 	.tools/bin/forecast-python tests/forecast/compare.py --foresail target/quick/foresail $(OPTIONS) $(TRACES)
+
+backtest-report: ## Every policy swept over the development traces (TRACES=FOLDER, POLICIES=a,b, OPTIONS="--startup 180")
+	tools/traces.py $(TRACES) target/traces
+	$(CARGO) build $(QUICK) -p foresail-aggregator
+	target/quick/foresail backtest --sweep --policies $(POLICIES) $(OPTIONS) \
+		--trace target/traces/*.csv --json target/backtest.json >target/backtest.txt
+	tools/backtest_report.py target/backtest.json
 
 fuzz: ## Fuzz each decoder (FUZZ_SECONDS=60, FUZZ_TARGET=name)
 	tools/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_TARGET)
