@@ -115,10 +115,7 @@ impl View<'_> {
             stretch.cost(replicas, self.capacity, price) + fee
         };
         let stays = stretch.cost(current, self.capacity, price);
-        match cheapest(from, to, cost) {
-            Some((replicas, cost)) if cost < stays => replicas,
-            _ => current,
-        }
+        cheapest(from, to, stays, stretch.steps, cost).unwrap_or(current)
     }
 }
 

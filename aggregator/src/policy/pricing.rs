@@ -13,8 +13,8 @@ const CANDIDATES: u32 = 128;
 #[derive(Debug)]
 pub(super) struct Stretch<'a> {
     parts: Vec<(f64, &'a Point)>,
-    /// Steps.
-    steps: f64,
+    /// Steps: what a replica costs.
+    pub(super) steps: f64,
 }
 
 impl<'a> Stretch<'a> {
@@ -75,20 +75,35 @@ pub(super) fn bounds(points: &[Point], capacity: f64, ceiling: f64) -> (u32, u32
     needs.reduce(|(a, b), (least, most)| (a.min(least), b.max(most))).unwrap_or_default()
 }
 
-/// The number in `from..=to` with the least cost, the lowest of equals, and that cost; `None` when
-/// there is no number. Of more than [`CANDIDATES`] only some are looked at, ever nearer to the best.
-pub(super) fn cheapest(from: u32, to: u32, cost: impl Fn(u32) -> f64) -> Option<(u32, f64)> {
+/// The number in `from..=to` that costs least, the lowest of equals, if that is less than `below`;
+/// no number costs less than `each` times itself. Of more than [`CANDIDATES`] only some are looked
+/// at, ever nearer to the best.
+pub(super) fn cheapest(
+    from: u32,
+    to: u32,
+    below: f64,
+    each: f64,
+    cost: impl Fn(u32) -> f64,
+) -> Option<u32> {
     let (mut low, mut high) = (from, to);
     loop {
         let stride = (high.checked_sub(low)? / CANDIDATES).max(1);
-        let numbers = (low..=high).step_by(stride as usize);
-        let priced = numbers.map(|number| (number, cost(number)));
-        let best = priced.min_by(|(_, a), (_, b)| a.total_cmp(b))?;
-        if stride == 1 {
-            return Some(best);
+        let (mut best, mut least) = (None, below);
+        for number in (low..=high).step_by(stride as usize) {
+            if each * f64::from(number) >= least {
+                break;
+            }
+            let cost = cost(number);
+            if cost < least {
+                (best, least) = (Some(number), cost);
+            }
         }
-        low = best.0.saturating_sub(stride).max(from);
-        high = best.0.saturating_add(stride).min(to);
+        let found = best?;
+        if stride == 1 {
+            return best;
+        }
+        low = found.saturating_sub(stride).max(from);
+        high = found.saturating_add(stride).min(to);
     }
 }
 
@@ -121,7 +136,8 @@ mod tests {
     fn need(points: &[Point], price: f64, ceiling: f64) -> u32 {
         let stretch = Stretch::new(points, 1, 20);
         let (low, high) = bounds(points, 10.0, ceiling);
-        cheapest(low, high, |replicas| stretch.cost(replicas, 10.0, price)).unwrap().0
+        let cost = |replicas| stretch.cost(replicas, 10.0, price);
+        cheapest(low, high, f64::INFINITY, stretch.steps, cost).unwrap()
     }
 
     #[test]
@@ -147,11 +163,13 @@ mod tests {
                 let cost = |replicas| stretch.cost(replicas, 10.0, price);
                 let (low, high) = bounds(&points, 10.0, 1e9);
                 let by_hand = (low..=high).map(cost).min_by(f64::total_cmp).unwrap();
-                let (_, found) = cheapest(low, high, cost).unwrap();
+                let found = cheapest(low, high, f64::INFINITY, stretch.steps, cost).unwrap();
+                assert_eq!(cheapest(low, high, by_hand, stretch.steps, cost), None);
+                let found = cost(found);
                 assert!(found <= by_hand * 1.001, "{found} for {by_hand} at {scale} {price}");
             }
         }
-        assert_eq!(cheapest(3, 2, f64::from), None);
+        assert_eq!(cheapest(3, 2, f64::INFINITY, 1.0, f64::from), None);
     }
 
     #[test]
