@@ -17,12 +17,14 @@ FUZZ_SECONDS ?= 60
 FUZZ_TARGET ?=
 # Steps of `make shield`.
 SHIELD_STEPS ?= 10000000
-# What forecasting models are compared on, and options of tests/forecast/compare.py.
+# What forecasting models are compared on, and options of tests/forecast/compare.py; for
+# backtest-report the folder of the development traces, and options of `foresail backtest`.
 TRACES ?=
 OPTIONS ?=
+POLICIES ?= foresail,foresail-responsive,foresail-calm,foresail-observed,hpa-cpu,hpa-rps,keda,kpa,phpa-linear,phpa-holt,crane-ehpa,aws-predictive,arima-stab,seasonal-reactive,static
 
 .PHONY: help setup demo compose compose-down compose-test kube crd manifests image test test-unit test-e2e test-docs \
-	e2e-kube check fmt lint doc deny wasm build bench forecast-compare shield drift-golden drift-compare fuzz clean
+	e2e-kube check fmt lint doc deny wasm build bench forecast-compare backtest-report shield drift-golden drift-compare fuzz clean
 
 help: ## Show this list
 	@echo 'Usage: make TARGET'
@@ -114,6 +116,13 @@ forecast-compare: ## Forecasting models against statsforecast and prophet (TRACE
 	@$(SETUP) forecast
 	$(CARGO) build $(QUICK) -p foresail-aggregator
 	.tools/bin/forecast-python tests/forecast/compare.py --foresail target/quick/foresail $(OPTIONS) $(TRACES)
+
+backtest-report: ## Every policy swept over the development traces (TRACES=FOLDER, POLICIES=a,b, OPTIONS="--startup 180")
+	tools/traces.py $(TRACES) target/traces
+	$(CARGO) build $(QUICK) -p foresail-aggregator
+	target/quick/foresail backtest --sweep --policies $(POLICIES) $(OPTIONS) \
+		--trace target/traces/*.csv --json target/backtest.json >target/backtest.txt
+	tools/backtest_report.py target/backtest.json
 
 shield: ## Ten million steps of hostile advice and observations against the guards (SHIELD_STEPS=...)
 	FORESAIL_SHIELD_STEPS=$(SHIELD_STEPS) $(CARGO) test $(QUICK) -p foresail-aggregator --test properties \

@@ -49,6 +49,8 @@ pub const SCHEMA: [Feature; BOOSTED] = [
     phase("phase_of_day"),
     phase("phase_of_hour"),
     phase("phase_of_half_hour"),
+    phase("phase_of_quarter_hour"),
+    phase("phase_of_five_minutes"),
     Feature { name: "change_0.3", unit: "ln of mean |ln(rps) difference|" },
     Feature { name: "change_0.15", unit: "ln of mean |ln(rps) difference|" },
     Feature { name: "change_0.05", unit: "ln of mean |ln(rps) difference|" },

@@ -138,12 +138,12 @@ async fn run(config: Config) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     tracing::info!(listen = %config.listen, "http://{}/ shows what happens", config.listen);
-    let shutdown = async move {
+    let shutdown = Box::pin(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-    };
+    });
     serve::run(config, listener, shutdown).await?;
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! From what is known to a proposal: what each signal asks for, before any guard.
 //!
 //! The reactive answer is target tracking on requests per second per ready replica; the predictive
-//! one holds what the forecast needs at the price of risk. Neither knows the other, and neither can
-//! fail the other.
+//! one holds what the forecast makes worth having at the price of risk. Neither knows the other, and
+//! neither can fail the other.
 
 mod advice;
 mod priced;
@@ -186,14 +186,13 @@ impl Policy {
         let horizon = deciding.at.since(now);
         let reason = format!(
             "forecast p{:.0} {:.1} rps in {:.0} s / {:.1} rps per replica at risk price {:.0}: \
-             {} at the lead, {} kept ({})",
+             {} are worth having ({})",
             config.forecast.quantile.get() * 100.0,
             deciding.upper.get(),
             horizon.as_secs_f64(),
             capacity.get(),
             self.risk_price(),
-            answer.at_lead,
-            answer.kept,
+            answer.worth,
             curve.model
         );
         let signal = Signal { name: "predictive".into(), desired_replicas: answer.desired, reason };

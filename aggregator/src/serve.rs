@@ -11,10 +11,10 @@ mod listener;
 mod loops;
 mod tls;
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -84,13 +84,23 @@ pub enum ServeError {
 
 /// Runs on `listener` until `shutdown` ends.
 ///
+/// Boxed, so that all of it is compiled here, once, and not again in every binary and test.
+///
 /// # Errors
 /// [`ServeError`]: at the start, when the state or a history cannot be read; later, when ingest
 /// fails; at the end, when something could not be saved.
-pub async fn run(
+pub fn run(
     config: Config,
     listener: TcpListener,
-    shutdown: impl Future<Output = ()>,
+    shutdown: BoxFuture<'static, ()>,
+) -> BoxFuture<'static, Result<(), ServeError>> {
+    Box::pin(run_until(config, listener, shutdown))
+}
+
+async fn run_until(
+    config: Config,
+    listener: TcpListener,
+    shutdown: BoxFuture<'static, ()>,
 ) -> Result<(), ServeError> {
     let clients = clients(&config).await?;
     let kubernetes = clients.kubernetes.clone();

@@ -47,9 +47,13 @@ impl Aggregator {
             runtime.block_on(TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))))?;
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel::<()>();
-        let serving = runtime.spawn(serve::run(config, listener, async {
-            let _ = stopped.await;
-        }));
+        let serving = runtime.spawn(serve::run(
+            config,
+            listener,
+            Box::pin(async {
+                let _ = stopped.await;
+            }),
+        ));
         let (fleet, next) = (Arc::new(fleet), Arc::default());
         Ok(Self { runtime, address, stop, serving, fleet, next, _directory: directory })
     }

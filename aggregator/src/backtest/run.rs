@@ -92,7 +92,8 @@ pub fn run_trace(
     for candidate in &selection.learned {
         contenders.push(Contender::learned(candidate, &config, scenario, &world, &plan));
     }
-    let mut leaders = Leaders::new(&config, start, contenders.iter().map(Contender::without));
+    let needed = contenders.iter().filter(|contender| contender.forecasts());
+    let mut leaders = Leaders::new(&config, start, needed.map(Contender::without));
     let mut timeline = Buckets::new(&world, &contenders);
     for at in 0..world.filled.len() {
         let now = Timestamp::of_step(world.grid.first_index + at as u64 + 1, world.grid.step);

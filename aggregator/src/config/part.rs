@@ -11,12 +11,12 @@ pub enum Part {
     Experts,
     /// The correction of the trees' quantiles by how often they were exceeded.
     Recalibration,
-    /// The price per replica: a plain quantile of the load at the lead is held instead.
+    /// The price per replica: a plain quantile of the load is held instead.
     Pricing,
-    /// Keeping what the steps after the lead and the last answers need.
+    /// Looking at more than the fewest steps that a change bears on, and at the last answers.
     Hold,
-    /// The band in which lowering is not worth a change.
-    DeadBand,
+    /// The price of a change: any that lowers the cost is made.
+    ChangePrice,
     /// The floor of what is measured now.
     ReactiveFloor,
     /// Lowering nothing for a while after the objective was missed.
@@ -36,7 +36,7 @@ impl Part {
         Self::Recalibration,
         Self::Pricing,
         Self::Hold,
-        Self::DeadBand,
+        Self::ChangePrice,
         Self::ReactiveFloor,
         Self::CalmAfterMiss,
         Self::RateLimit,

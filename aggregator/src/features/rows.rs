@@ -14,7 +14,7 @@ pub(crate) const LINEAR: usize = 14;
 /// Those of them that need no day of history.
 pub(crate) const LINEAR_WITHOUT_SEASONS: usize = 11;
 /// Inputs of the boosted models.
-pub(crate) const BOOSTED: usize = 31;
+pub(crate) const BOOSTED: usize = 33;
 
 /// Rolling state at one step of a series; advanced a step at a time.
 #[derive(Clone, Debug, Default)]
@@ -114,7 +114,10 @@ impl Scanner {
         push(point - base);
         push(Calendar::phase(target, calendar.day));
         push(Calendar::phase(target, calendar.hour()));
-        push(Calendar::phase(target, (calendar.hour() / 2).max(1)));
+        // Jobs that run every so many minutes: half an hour, a quarter, five.
+        for part in [2, 4, 12] {
+            push(Calendar::phase(target, (calendar.hour() / part).max(1)));
+        }
         self.changes.iter().for_each(|change| push(change.max(LEAST_CHANGE).ln()));
         push(level);
         push(highest(values, (at + 1).saturating_sub(calendar.hour()), at + 1) - base);

@@ -5,6 +5,21 @@ use serde::{Deserialize, Serialize};
 /// Probabilities of being exceeded for which a forecast is kept, descending.
 pub const EXCEEDANCE: [f64; 12] =
     [0.9, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005];
+/// Their logarithms: they are needed some hundred times a decision.
+const LN_EXCEEDANCE: [f64; EXCEEDANCE.len()] = [
+    -0.10536051565782628,
+    -0.6931471805599453,
+    -1.2039728043259361,
+    -1.6094379124341003,
+    -2.3025850929940455,
+    -2.995732273553991,
+    -3.912023005428146,
+    -4.605170185988091,
+    -5.298317366548036,
+    -6.214608098422191,
+    -6.907755278982137,
+    -7.600902459542082,
+];
 /// Place of the median in [`EXCEEDANCE`].
 const MEDIAN: usize = 1;
 
@@ -46,13 +61,13 @@ impl Tail {
         let alpha = alpha.clamp(1e-9, 1.0);
         let after = EXCEEDANCE.partition_point(|known| *known > alpha);
         let at = after.clamp(1, EXCEEDANCE.len() - 1);
-        let (Some(a0), Some(a1)) = (EXCEEDANCE.get(at - 1), EXCEEDANCE.get(at)) else {
+        let (Some(a0), Some(a1)) = (LN_EXCEEDANCE.get(at - 1), LN_EXCEEDANCE.get(at)) else {
             return self.median();
         };
         let (Some(r0), Some(r1)) = (self.rates.get(at - 1), self.rates.get(at)) else {
             return self.median();
         };
-        let share = (alpha.ln() - a0.ln()) / (a1.ln() - a0.ln());
+        let share = (alpha.ln() - a0) / (a1 - a0);
         (r0 + share * (r1 - r0)).max(0.0)
     }
 
@@ -60,7 +75,7 @@ impl Tail {
     pub fn exceedance(&self, rate: f64) -> f64 {
         let after = self.rates.partition_point(|known| *known <= rate);
         let at = after.clamp(1, EXCEEDANCE.len() - 1);
-        let (Some(a0), Some(a1)) = (EXCEEDANCE.get(at - 1), EXCEEDANCE.get(at)) else {
+        let (Some(a0), Some(a1)) = (LN_EXCEEDANCE.get(at - 1), LN_EXCEEDANCE.get(at)) else {
             return 1.0;
         };
         let (Some(r0), Some(r1)) = (self.rates.get(at - 1), self.rates.get(at)) else {
@@ -68,10 +83,10 @@ impl Tail {
         };
         let width = r1 - r0;
         if width <= 0.0 {
-            return if rate < *r0 { *a0 } else { *a1 };
+            return if rate < *r0 { a0.exp() } else { a1.exp() };
         }
         let share = (rate - r0) / width;
-        (a0.ln() + share * (a1.ln() - a0.ln())).exp().min(1.0)
+        (a0 + share * (a1 - a0)).exp().min(1.0)
     }
 }
 
@@ -89,6 +104,13 @@ mod tests {
         for alpha in [0.8, 0.5, 0.15, 0.03, 0.001, 0.0001] {
             let back = tail.exceedance(tail.exceeded_with(alpha));
             assert!((back / alpha - 1.0).abs() < 1e-6, "{back} for {alpha}");
+        }
+    }
+
+    #[test]
+    fn the_logarithms_are_those_of_the_probabilities() {
+        for (alpha, ln) in EXCEEDANCE.iter().zip(LN_EXCEEDANCE) {
+            assert!((alpha.ln() - ln).abs() < 1e-12, "{alpha}");
         }
     }
 

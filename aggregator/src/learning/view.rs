@@ -97,10 +97,7 @@ impl Viewer {
         let curve = situation.curve?;
         let proposal = situation.proposal;
         let answer = proposal.without_advice()?;
-        let lead = crate::forecast::lead_steps(
-            situation.startup,
-            situation.config.forecast.step,
-        );
+        let lead = crate::forecast::lead_steps(situation.startup, situation.config.forecast.step);
         let at_lead = curve.points.iter().find(|point| point.ahead >= lead)?;
         self.remember(rps, replicas);
         let capacity = situation.capacity.get();

@@ -1,16 +1,17 @@
-//! The predictive answer: for every step that a decision can still change, the replicas that cost
-//! least at the price of risk; raised at once, kept for what is coming, lowered with patience.
+//! The predictive answer: the replicas that cost least over the steps that a decision can still
+//! change, at the price of risk and with a price on change itself. Raised at once where raising
+//! pays; lowered where keeping does not, after a moment of patience.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::pricing::{need, quantile};
+use super::pricing::{Stretch, bounds, cheapest, quantile};
 use super::replicas_for;
 use super::risk::RiskPrice;
 use crate::config::{Part, Profile};
-use crate::forecast::{Point, Tail};
+use crate::forecast::Point;
 
 /// A backlog is worked off within this time.
 const DRAIN: f64 = 30.0;
@@ -19,30 +20,43 @@ const FADE: f64 = 0.9998;
 /// Load above this multiple of the faded highest is not insured.
 const INSURED: f64 = 1.5;
 
+/// What a change must be worth.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Change {
+    /// Steps, besides the least that it bears on, over which it is weighed.
+    steps: usize,
+    /// Its price in replica steps, for every replica there is.
+    whole: f64,
+    /// Its price in replica steps, for every replica that is changed.
+    each: f64,
+}
+
 /// How patient a profile is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Patience {
-    /// Steps ahead whose needs are kept.
-    hold_steps: usize,
-    /// Decisions whose answers are remembered; the highest counts.
+    raise: Change,
+    lower: Change,
+    /// Decisions in a row that must be for lowering; the highest counts.
     remembered: usize,
-    /// Lowering by a smaller share than this is not worth a change.
-    dead_band: f64,
-    /// Nor is raising by less than this.
-    raise_band: f64,
 }
 
 const fn patience(profile: Profile) -> Patience {
     match profile {
-        Profile::Responsive => {
-            Patience { hold_steps: 10, remembered: 4, dead_band: 0.05, raise_band: 0.0 }
-        }
-        Profile::Stable => {
-            Patience { hold_steps: 20, remembered: 8, dead_band: 0.08, raise_band: 0.04 }
-        }
-        Profile::Calm => {
-            Patience { hold_steps: 20, remembered: 40, dead_band: 0.10, raise_band: 0.08 }
-        }
+        Profile::Responsive => Patience {
+            raise: Change { steps: 1, whole: 0.1, each: 0.0 },
+            lower: Change { steps: 8, whole: 0.4, each: 0.0 },
+            remembered: 2,
+        },
+        Profile::Stable => Patience {
+            raise: Change { steps: 2, whole: 0.2, each: 1.0 },
+            lower: Change { steps: 10, whole: 0.8, each: 2.0 },
+            remembered: 4,
+        },
+        Profile::Calm => Patience {
+            raise: Change { steps: 2, whole: 0.2, each: 3.0 },
+            lower: Change { steps: 14, whole: 0.8, each: 8.0 },
+            remembered: 4,
+        },
     }
 }
 
@@ -69,21 +83,48 @@ pub(super) struct View<'a> {
 
 impl View<'_> {
     fn patience(&self) -> Patience {
-        let whole = patience(self.profile);
+        let mut whole = patience(self.profile);
         match self.without {
-            Some(Part::Hold) => Patience { hold_steps: 0, remembered: 1, ..whole },
-            Some(Part::DeadBand) => Patience { dead_band: 0.0, raise_band: 0.0, ..whole },
-            _ => whole,
+            Some(Part::Hold) => {
+                (whole.raise.steps, whole.lower.steps, whole.remembered) = (0, 0, 1);
+            }
+            Some(Part::ChangePrice) => {
+                for change in [&mut whole.raise, &mut whole.lower] {
+                    (change.whole, change.each) = (0.0, 0.0);
+                }
+            }
+            _ => {}
         }
+        whole
     }
 
-    fn need(&self, tail: &Tail, price: f64, ceiling: f64) -> u32 {
+    /// The number in `from..=to` that is worth changing to over a stretch; the present one when
+    /// none is.
+    fn changed(&self, stretch: &Stretch<'_>, from: u32, to: u32, market: Market) -> u32 {
+        let Market { change, price } = market;
+        let current = self.replicas;
         if self.without == Some(Part::Pricing) {
-            quantile(tail, self.capacity, price)
-        } else {
-            need(tail, self.capacity, price, ceiling)
+            let tails = stretch.points().map(|point| &point.tail);
+            let need = tails.map(|tail| quantile(tail, self.capacity, price)).max();
+            let need = need.filter(|need| (*need > current) == (from > current));
+            return need.map_or(current, |need| need.max(from).min(to.max(current)));
         }
+        let cost = |replicas: u32| {
+            let fee = change.whole * f64::from(current)
+                + change.each * f64::from(replicas.abs_diff(current));
+            stretch.cost(replicas, self.capacity, price) + fee
+        };
+        let stays = stretch.cost(current, self.capacity, price);
+        cheapest(from, to, stays, stretch.steps, cost).unwrap_or(current)
     }
+}
+
+/// What changes are weighed with.
+#[derive(Clone, Copy, Debug)]
+struct Market {
+    change: Change,
+    /// Price of risk.
+    price: f64,
 }
 
 /// What it answers.
@@ -91,11 +132,9 @@ impl View<'_> {
 pub(super) struct Answer {
     /// Replicas to have.
     pub(super) desired: u32,
-    /// What the forecast at the lead needs.
-    pub(super) at_lead: u32,
-    /// What is kept for: the highest need of the steps to come and of the answers remembered.
-    pub(super) kept: u32,
-    /// The forecast that needs most.
+    /// What is worth having by the newest forecast alone.
+    pub(super) worth: u32,
+    /// The forecast that asks for most.
     pub(super) deciding: Point,
 }
 
@@ -125,40 +164,35 @@ impl Priced {
 
     /// Answers; `None` without a forecast.
     pub(super) fn answer(&mut self, view: &View<'_>) -> Option<Answer> {
-        let Patience { hold_steps, remembered, dead_band, raise_band } = view.patience();
+        let Patience { raise, lower, remembered } = view.patience();
         self.highest_rps = (self.highest_rps * FADE).max(view.rps);
-        let ceiling = INSURED * self.highest_rps;
         let price = self.price.get();
-        let reach = hold_steps.max(view.lead);
-        let mut at_lead = None;
-        let mut most: Option<(u32, Point)> = None;
-        for point in view.points.iter().filter(|point| point.ahead <= reach) {
-            let replicas = view.need(&point.tail, price, ceiling);
-            if point.ahead >= view.lead && at_lead.is_none() {
-                at_lead = Some((replicas, *point));
-            }
-            if most.is_none_or(|(most, _)| replicas > most) {
-                most = Some((replicas, *point));
-            }
-        }
-        let ((at_lead, lead_point), (most, most_point)) = (at_lead?, most?);
         let measured = if view.without == Some(Part::ReactiveFloor) { 0.0 } else { view.rps };
         let now = replicas_for(measured + view.backlog / DRAIN, view.capacity);
-        let up = at_lead.max(now);
-        self.recent.push_back(up.max(most));
+        let (least, most) = bounds(view.points, view.capacity, INSURED * self.highest_rps);
+        let current = view.replicas;
+
+        // What is ordered now serves from the lead on.
+        let ahead = Stretch::new(view.points, view.lead, view.lead + raise.steps);
+        let market = Market { change: raise, price };
+        let above = view.changed(&ahead, least.max(current + 1), most, market);
+        let raised = above.max(now).max(if current < least { least } else { 0 });
+        if raised > current {
+            self.recent.clear();
+            return Some(Answer { desired: raised, worth: raised, deciding: ahead.highest()? });
+        }
+        // What goes now is missing from the next step on, and back after the lead at the earliest.
+        let near = Stretch::new(view.points, 1, view.lead + lower.steps);
+        let market = Market { change: lower, price };
+        let kept = view.changed(&near, least, current.saturating_sub(1), market).max(now);
+        self.recent.push_back(kept);
         while self.recent.len() > remembered {
             self.recent.pop_front();
         }
-        let kept = self.recent.iter().copied().max().unwrap_or(up);
-        let current = f64::from(view.replicas);
-        let (desired, deciding) = if f64::from(up) > current * (1.0 + raise_band) {
-            (up, lead_point)
-        } else if f64::from(kept) < current * (1.0 - dead_band) {
-            (kept, most_point)
-        } else {
-            (view.replicas, most_point)
-        };
-        Some(Answer { desired, at_lead, kept, deciding })
+        let is_patient = self.recent.len() < remembered;
+        let highest = self.recent.iter().copied().max().unwrap_or(kept);
+        let desired = if is_patient { current } else { highest.min(current) };
+        Some(Answer { desired, worth: kept, deciding: near.highest()? })
     }
 }
 

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 
 /// Step size of the feedback.
 const RATE: f64 = 0.03;
-/// Bounds of the price, in replicas for a replica's worth of load at risk.
-const LEAST: f64 = 2.0;
+/// Bounds of the price, in replicas for a replica's worth of load at risk. Below one, load would be
+/// risked for less than it is worth.
+const LEAST: f64 = 1.0;
 const MOST: f64 = 300.0;
 /// It begins at this over the budget: a load over capacity costs so much that it is bought off until
 /// it happens about five times as often as the budget allows, for most of it does no harm.

@@ -37,7 +37,7 @@ impl Aggregator {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let shutdown = async move { drop(stopped.await) };
+        let shutdown = Box::pin(async move { drop(stopped.await) });
         let running = tokio::spawn(serve::run(config, listener, shutdown));
         Self { address, client: Client::new(), stop, running, _directory: directory }
     }

@@ -18,7 +18,7 @@ pub(super) const fn name(part: Part) -> &'static str {
         Part::Recalibration => "foresail-without-recalibration",
         Part::Pricing => "foresail-without-pricing",
         Part::Hold => "foresail-without-hold",
-        Part::DeadBand => "foresail-without-dead-band",
+        Part::ChangePrice => "foresail-without-change-price",
         Part::ReactiveFloor => "foresail-without-reactive-floor",
         Part::CalmAfterMiss => "foresail-without-calm-after-miss",
         Part::RateLimit => "foresail-without-rate-limit",

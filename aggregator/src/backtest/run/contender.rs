@@ -241,6 +241,11 @@ impl Contender {
         self.without
     }
 
+    /// Whether it looks at a shared forecast.
+    pub(super) const fn forecasts(&self) -> bool {
+        matches!(self.policy, Policy::Foresail(_))
+    }
+
     pub(super) const fn is_default(&self) -> bool {
         self.is_default
     }
