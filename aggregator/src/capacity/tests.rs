@@ -15,7 +15,7 @@ fn objective() -> Objective {
 /// ordered serve a minute later, and load swings by 40 % around twelve replicas' worth.
 struct Service {
     workers: u32,
-    service_s: f64,
+    time_s: f64,
     learner: CapacityLearner,
     replicas: Vec<f64>,
     step: u32,
@@ -25,13 +25,13 @@ impl Service {
     fn new(workers: u32, service_s: f64, nominal: f64) -> Self {
         let learner = CapacityLearner::new(Rps::new(nominal).unwrap());
         let replicas = vec![(12.0 * 64.0 / nominal).floor(); 4];
-        Self { workers, service_s, learner, replicas, step: 0 }
+        Self { workers, time_s: service_s, learner, replicas, step: 0 }
     }
 
     /// Lets it run with a true capacity, a step of 15 s; what is learned then, against that.
     fn run(&mut self, capacity: f64, steps: u32) -> f64 {
         let expectation = Expectation::new(&objective());
-        let safe = safe_utilisation(self.workers, self.service_s, 0.99, 0.35);
+        let safe = safe_utilisation(self.workers, self.time_s, 0.99, 0.35);
         for _ in 0..steps {
             let swing = (f64::from(self.step) / 160.0).sin();
             // Two minutes' worth of noise that repeats.
@@ -39,7 +39,7 @@ impl Service {
             let demand = 12.0 * 64.0 * (1.0 + 0.4 * swing + noise);
             let ready = self.replicas[self.replicas.len() - 4];
             let utilisation = demand / ready / capacity * safe;
-            let slow = sojourn_tail(self.workers, utilisation, self.service_s, 0.35);
+            let slow = sojourn_tail(self.workers, utilisation, self.time_s, 0.35);
             let evidence = Evidence {
                 rps_per_replica: utilisation.min(1.0) * capacity / safe,
                 requests: demand * 15.0,

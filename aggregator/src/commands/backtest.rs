@@ -93,7 +93,7 @@ pub struct Arguments {
     /// Serve each request by itself instead of taking requests for a fluid; takes much longer.
     #[arg(long)]
     requests: bool,
-    /// With --requests: each goes to the less busy of two replicas, as with Envoy's LEAST_REQUEST,
+    /// With --requests: each goes to the less busy of two replicas, as with Envoy's least request,
     /// instead of to any.
     #[arg(long, requires = "requests")]
     least_request: bool,

@@ -1,5 +1,6 @@
 //! `foresail capacity`: what a replica can safely serve, learned from a recorded load test.
 
+use std::fmt::Write as _;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -189,7 +190,8 @@ impl Fit {
         for (from, to, count, slow, expected) in (0..BANDS).filter_map(|band| self.band(band)) {
             let range = format!("{from:.1} to {to:.1}");
             let (slow, expected) = (slow * 100.0, expected * 100.0);
-            text += &format!("{range:>17} {count:>9} {slow:>7.2} % {expected:>7.2} %\n");
+            // Writing to a String cannot fail.
+            _ = writeln!(text, "{range:>17} {count:>9} {slow:>7.2} % {expected:>7.2} %");
         }
         text
     }

@@ -40,7 +40,7 @@ impl std::fmt::Debug for LeaderMark {
 }
 
 impl LeaderMark {
-    /// For the pod that this process runs in, by the environment variable POD_NAME; `None` outside
+    /// For the pod that this process runs in, by the environment variable `POD_NAME`; `None` outside
     /// of a pod, where nobody is led by a label.
     pub fn of_this_pod(client: &Client) -> Option<Self> {
         let pod = std::env::var("POD_NAME").ok().filter(|name| !name.is_empty())?;

@@ -52,7 +52,7 @@ impl Futility {
         asked: &Proposal,
     ) -> Option<u32> {
         let (Some(rps), Some(ready @ 1..)) = (seen.rps, seen.ready_replicas) else { return None };
-        let Some(latency_ms) = seen.p99_ms.or(seen.p95_ms).or(seen.p50_ms) else { return None };
+        let latency_ms = seen.p99_ms.or(seen.p95_ms).or(seen.p50_ms)?;
         let has_enough = rps.get() <= f64::from(ready) * asked.capacity.get();
         if asked.missed != Some(true) || !has_enough {
             *self = Self::default();

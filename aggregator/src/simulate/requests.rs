@@ -63,7 +63,7 @@ impl Replica {
 /// Replicas with their queues.
 #[derive(Clone, Debug)]
 pub(super) struct Replicas {
-    replicas: Vec<Replica>,
+    all: Vec<Replica>,
     balance: Balance,
     /// Begins, after the current step's end, of requests that have come already.
     begins: Vec<f64>,
@@ -78,7 +78,7 @@ pub(super) struct Replicas {
 impl Replicas {
     pub(super) fn new(scenario: &Scenario) -> Self {
         Self {
-            replicas: Vec::new(),
+            all: Vec::new(),
             balance: scenario.balance,
             begins: Vec::new(),
             now_s: 0.0,
@@ -94,13 +94,14 @@ impl Replicas {
     /// they have.
     pub(super) fn step(&mut self, rps: f64, ready: u32, seconds: f64) -> Served {
         let new = Replica { free_at: vec![self.now_s; self.workers], ends: Vec::new() };
-        self.replicas.resize(ready as usize, new);
+        self.all.resize(ready as usize, new);
         let end = self.now_s + seconds;
         let mut served = Served::default();
         let mut at = self.now_s;
         let mut busy_s = 0.0;
-        while rps > 0.0 {
-            at -= (1.0 - self.chance.uniform()).ln() / rps;
+        let gap_s = 1.0 / rps.max(1e-12);
+        loop {
+            at -= (1.0 - self.chance.uniform()).ln() * gap_s;
             if at >= end {
                 break;
             }
@@ -130,7 +131,7 @@ impl Replicas {
     fn arrive(&mut self, at: f64) -> Option<(f64, f64)> {
         let service = self.service_s();
         let which = self.choose(at);
-        let replica = self.replicas.get_mut(which)?;
+        let replica = self.all.get_mut(which)?;
         let worker = replica.free_at.iter_mut().min_by(|a, b| a.total_cmp(b))?;
         let begin = worker.max(at);
         if begin - at > QUEUE_SECONDS {
@@ -150,13 +151,13 @@ impl Replicas {
             return first;
         }
         let second = self.any();
-        let mut open = |which: usize| self.replicas.get_mut(which).map(|it| it.open(at));
+        let mut open = |which: usize| self.all.get_mut(which).map(|it| it.open(at));
         if open(second) < open(first) { second } else { first }
     }
 
     /// Any replica.
     fn any(&mut self) -> usize {
-        let which = self.chance.uniform() * self.replicas.len() as f64;
+        let which = self.chance.uniform() * self.all.len() as f64;
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,

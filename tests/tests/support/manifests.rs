@@ -22,8 +22,9 @@ pub(crate) async fn apply(client: &Client, manifest: &Value) -> Result<()> {
     let types: TypeMeta = serde_json::from_value(manifest.clone())?;
     let gvk = GroupVersionKind::try_from(&types)?;
     let (resource, _) = discovery::pinned_kind(client, &gvk).await?;
-    let name = manifest["metadata"]["name"].as_str().context("a manifest without a name")?;
-    let api: Api<DynamicObject> = match manifest["metadata"]["namespace"].as_str() {
+    let text = |path| manifest.pointer(path).and_then(Value::as_str);
+    let name = text("/metadata/name").context("a manifest without a name")?;
+    let api: Api<DynamicObject> = match text("/metadata/namespace") {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
         None => Api::all_with(client.clone(), &resource),
     };
