@@ -69,7 +69,7 @@ async fn main() -> Result<()> {
     println!(
         "at rest: {:.2} requests a second to the API server, {:.1} % of a core, {:.0} MiB resident",
         rate(&stage, since)?,
-        spent * 100.0 / (clock::unix_time() - since).as_secs_f64(),
+        spent * 100.0 / clock::unix_time().saturating_sub(since).as_secs_f64(),
         resident_mib(&mut actor)?
     );
     println!("a round of {resources} decisions: {:.2} s", round(&actor, resources).await?);
@@ -174,7 +174,7 @@ async fn round(actor: &Actor, resources: usize) -> Result<f64> {
         (decisions(actor).await? >= before + resources as u64).then_some(())
     })
     .await?;
-    Ok((clock::unix_time() - boundary).as_secs_f64())
+    Ok(clock::unix_time().saturating_sub(boundary).as_secs_f64())
 }
 
 /// Requests a second that the API server answered since a time.
@@ -182,7 +182,7 @@ fn rate(stage: &Stage, since: Duration) -> Result<f64> {
     let until = clock::unix_time();
     let all = audit::requests(stage.plane(), "foresail-many")?;
     let count = all.iter().filter(|it| (since..until).contains(&it.received)).count();
-    Ok(count as f64 / (until - since).as_secs_f64())
+    Ok(count as f64 / until.saturating_sub(since).as_secs_f64())
 }
 
 /// CPU that the aggregator has used.

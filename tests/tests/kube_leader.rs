@@ -31,7 +31,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 /// Until something that must happen has happened; long, for a busy machine.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 /// What the lease promises.
 const TAKEOVER: Duration = Duration::from_secs(15);
 /// Longer than any takeover with the first decision after it.
@@ -193,7 +193,7 @@ async fn when_the_leader_is_killed_another_goes_on_and_no_request_is_forgotten()
 
     // 10 requests a second need 3 replicas; from the kill on 22 need 6.
     let begin = Duration::from_secs(clock::unix_time().as_secs() + 2);
-    let start = Instant::now() + (begin - clock::unix_time());
+    let start = Instant::now() + begin.saturating_sub(clock::unix_time());
     let target = Target::new(envoy.address("in").unwrap(), Protocol::Http1);
     let calm = Load::start(&target, steady(10, Duration::ZERO, 8).into(), start).unwrap();
     shop.has_replicas(3, LIMIT).await.unwrap();
@@ -206,15 +206,16 @@ async fn when_the_leader_is_killed_another_goes_on_and_no_request_is_forgotten()
     until(LIMIT, "b leads", || async { b.leads().await.then_some(()) }).await.unwrap();
     shop.has_replicas(6, LIMIT).await.unwrap();
     let holders = one_writes_at_a_time(&stage);
-    let scaled = writes(&stage).pop().unwrap().answered - killed;
+    let scaled = writes(&stage).pop().unwrap().answered.saturating_sub(killed);
     let (holder, took) = holders.last().unwrap().clone();
+    let took = took.saturating_sub(killed);
     println!(
         "killed: lease taken over after {:.1} s, replicas written after {:.1} s",
-        (took - killed).as_secs_f64(),
+        took.as_secs_f64(),
         scaled.as_secs_f64()
     );
     assert_eq!(holder, "foresail-b");
-    assert!(took - killed < TAKEOVER);
+    assert!(took < TAKEOVER);
     until(LIMIT, "the Service leads to b", || async {
         (led_to(&client).await == [pods[1].clone()]).then_some(())
     })
@@ -285,9 +286,9 @@ async fn a_leader_that_is_cut_off_stops_before_another_begins_and_its_late_write
     shop.has_replicas(7, LIMIT).await.unwrap();
     let holders = one_writes_at_a_time(&stage);
     let (holder, took) = holders.last().unwrap().clone();
-    println!("cut off: lease taken over after {:.1} s", (took - cut).as_secs_f64());
+    println!("cut off: lease taken over after {:.1} s", took.saturating_sub(cut).as_secs_f64());
     assert_eq!(holder, "foresail-d");
-    assert!(took - cut < TAKEOVER);
+    assert!(took.saturating_sub(cut) < TAKEOVER);
 
     // What it wrote arrives now, and finds that the world has gone on.
     let late = |it: &Answered| {

@@ -22,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(90);
 /// Longer than the stabilization window, and several decisions.
 const A_WHILE: Duration = Duration::from_secs(7);
 /// As the aggregator counts: longer without a node is unschedulable.
-const UNSCHEDULABLE_FOR: Duration = Duration::from_secs(60);
+const UNSCHEDULABLE_FOR: Duration = Duration::from_mins(1);
 /// Requests a second that a replica is given: without a forecast a quarter of 10 stays in reserve.
 const RPS: u32 = 8;
 /// Annotations that the nodes of the control plane obey.
