@@ -37,7 +37,6 @@ def cluster(name, kind, host, port):
     endpoint = {"endpoint": {"address": {"socket_address": {"address": host, "port_value": port}}}}
     return {
         "name": name, "type": kind, "connect_timeout": "1s", "lb_policy": "LEAST_REQUEST", "dns_lookup_family": "V4_ONLY",
-        "dns_refresh_rate": "1s", "respect_dns_ttl": False,
         "circuit_breakers": {"thresholds": [{"max_connections": MOST, "max_pending_requests": MOST, "max_requests": MOST}]},
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]},
     }
