@@ -108,7 +108,9 @@ async fn floor_is(client: &Client, shop: &Shop, min: i32, kept: Option<&str>) {
     if let Err(error) = until(LIMIT, &what, is).await {
         let is = floor(client, shop).await;
         let status = shop.status().await.unwrap_or_default();
-        panic!("{error}: {is:?}, {status}, {:?}", shop.events().await);
+        let events = shop.events().await;
+        assert_eq!(is.0, min, "{error}: {is:?}, {status}, {events:?}");
+        assert_eq!(is.1.as_deref(), kept, "{error}: {is:?}, {status}, {events:?}");
     }
 }
 

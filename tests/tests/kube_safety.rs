@@ -79,7 +79,7 @@ async fn stays(shop: &Shop, replicas: i32) {
     assert_eq!(shop.replicas().await.unwrap(), replicas, "{:?}", shop.events().await);
 }
 
-fn template(annotation: &str, value: Value) -> Value {
+fn template(annotation: &str, value: Option<&str>) -> Value {
     json!({"spec": {"template": {"metadata": {"annotations": {annotation: value}}}}})
 }
 
@@ -93,12 +93,12 @@ fn nothing_scales_down_during_a_rollout() {
     play(async |scene| {
         let (shop, frames) = scene.shop("rollout", 4, json!({})).await;
         // The new pods do not become Ready: the rollout stands still, the old ones serve.
-        shop.patch("test", template(UNREADY, "".into())).await.unwrap();
+        shop.patch("test", template(UNREADY, Some(""))).await.unwrap();
         frames.set_rps(RPS);
         shop.event("RolloutInProgress", LIMIT).await.unwrap();
         shop.says("Limited", "True", "Rollout", LIMIT).await.unwrap();
         stays(&shop, 4).await;
-        shop.patch("test", template(UNREADY, Value::Null)).await.unwrap();
+        shop.patch("test", template(UNREADY, None)).await.unwrap();
         shop.has_replicas(1, LIMIT).await.unwrap();
     });
 }
@@ -128,7 +128,7 @@ fn nothing_scales_down_while_a_pod_that_should_serve_does_not() {
 fn nothing_more_is_asked_for_while_there_is_no_node() {
     play(async |scene| {
         let (shop, frames) = scene.shop("unschedulable", 2, json!({})).await;
-        shop.patch("test", template(UNSCHEDULABLE, "".into())).await.unwrap();
+        shop.patch("test", template(UNSCHEDULABLE, Some(""))).await.unwrap();
         frames.set_rps(3 * RPS);
         shop.has_replicas(3, LIMIT).await.unwrap();
         sleep(UNSCHEDULABLE_FOR + Duration::from_secs(2)).await;
@@ -136,7 +136,7 @@ fn nothing_more_is_asked_for_while_there_is_no_node() {
         shop.event("PodsUnschedulable", LIMIT).await.unwrap();
         shop.says("Limited", "True", "Unschedulable", LIMIT).await.unwrap();
         stays(&shop, 3).await;
-        shop.patch("test", template(UNSCHEDULABLE, Value::Null)).await.unwrap();
+        shop.patch("test", template(UNSCHEDULABLE, None)).await.unwrap();
         shop.has_replicas(6, LIMIT).await.unwrap();
     });
 }

@@ -53,7 +53,7 @@ async fn a_deployment_follows_its_load_and_one_in_shadow_mode_is_left_alone() {
         let frames = Frames::start(shop.pods(), namespace, NAME, to.clone(), 7 * RPS);
         shops.push((shop, frames));
     }
-    let [(active, load), (shadow, _)] = shops.as_slice() else { unreachable!() };
+    let ((active, load), (shadow, _)) = (&shops[0], &shops[1]);
     active.has_replicas(7, LIMIT).await.unwrap();
     until(LIMIT, "the pods are Ready", || async {
         (active.ready_pods().await.ok()?.len() == 7).then_some(())
