@@ -72,7 +72,9 @@ fn a_recording_is_replayed_the_same_each_time_and_no_budget_is_missed() {
     let figure = |policy: usize, name: &str| run(policy)[name].as_f64().unwrap();
     assert!(figure(0, "violation") <= 0.012, "{}", run(0));
     assert!((1.0..1.5).contains(&figure(0, "cost_over_oracle")), "{}", run(0));
-    assert!(figure(0, "violation") < figure(1, "violation"), "{} {}", run(0), run(1));
+    // Both keep the budget here; an HPA pays more for it.
+    let cost = |policy| figure(policy, "cost_over_oracle");
+    assert!(cost(0) < cost(1), "{} {}", run(0), run(1));
     let page = fs::read_to_string(directory.path().join("out.html")).unwrap();
     assert!(page.contains("<svg") && !page.contains("http"));
     foresail(directory.path(), &arguments);

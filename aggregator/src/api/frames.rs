@@ -21,6 +21,11 @@ pub const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The most bytes of unfinished bodies, so that slow senders of large ones do not fill the memory.
 const MAX_UNFINISHED_BYTES: usize = 256 << 20;
 
+/// A body that is announced as too large is still read up to this size, for so long: who is cut off
+/// while sending may never see the answer that says why.
+const MAX_DISCARDED_BYTES: usize = 4 * MAX_FRAME_BYTES;
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
+
 pub(super) async fn post(State(app): Shared, request: Request) -> Response {
     let body = match read(request, &app.body_bytes).await {
         Ok(body) => body,
@@ -78,13 +83,21 @@ impl IntoResponse for Refusal {
 async fn read(request: Request, unfinished: &AtomicUsize) -> Result<Bytes, Refusal> {
     let announced = request.headers().get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|len| len.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|len| len > MAX_FRAME_BYTES) {
+    if let Some(len) = announced.filter(|len| *len > MAX_FRAME_BYTES) {
+        if len <= MAX_DISCARDED_BYTES {
+            _ = tokio::time::timeout(DISCARD_TIMEOUT, discard(request.into_body())).await;
+        }
         return Err(Refusal::TooLarge);
     }
     let mut held = Held { unfinished, bytes: 0 };
     tokio::time::timeout(BODY_TIMEOUT, read_all(request.into_body(), &mut held))
         .await
         .unwrap_or(Err(Refusal::TooSlow))
+}
+
+/// Reads a body and keeps nothing of it.
+async fn discard(mut body: Body) {
+    while let Some(Ok(_)) = body.frame().await {}
 }
 
 async fn read_all(mut body: Body, held: &mut Held<'_>) -> Result<Bytes, Refusal> {
