@@ -55,7 +55,7 @@ impl StartupTimes {
         // Those that do not serve yet go first.
         let lost = before.ready.saturating_sub(now.ready);
         self.cancel(removed.saturating_sub(lost));
-        self.fallen += lost.saturating_sub(removed);
+        self.fallen = self.fallen.saturating_add(lost.saturating_sub(removed));
         self.come(at, now.ready.saturating_sub(before.ready));
     }
 
@@ -159,5 +159,15 @@ mod tests {
         times.observe(at(5), 8, 4);
         times.observe(at(5_000), 8, 8);
         assert_eq!(times, StartupTimes { seen: times.seen, ..StartupTimes::default() });
+    }
+
+    #[test]
+    fn counts_that_no_cluster_has_are_survived() {
+        let mut times = StartupTimes::default();
+        // Time goes back once, so the second fall is not paid back by the rise before it.
+        for (second, ready) in [(9, u32::MAX), (9, 0), (5, u32::MAX), (9, 0)] {
+            times.observe(at(second), u32::MAX, ready);
+        }
+        assert_eq!(times.usual(), None);
     }
 }
