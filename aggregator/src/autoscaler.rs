@@ -44,7 +44,7 @@ pub struct Snapshot {
     observed_until: Option<Timestamp>,
     safety: Safety,
     policy: Policy,
-    capacity: CapacityLearner,
+    capacity: Option<CapacityLearner>,
     outside: Outside,
     startups: StartupTimes,
     last_decision: Option<Decision>,
@@ -58,7 +58,8 @@ pub struct Autoscaler {
     observed_until: Option<Timestamp>,
     safety: Safety,
     policy: Policy,
-    capacity: CapacityLearner,
+    /// Where it is learned.
+    capacity: Option<CapacityLearner>,
     outside: Outside,
     startups: StartupTimes,
     warm: Warm,
@@ -79,7 +80,8 @@ impl Autoscaler {
             observed_until: None,
             safety: Safety::new(now),
             policy: Policy::for_budget(config.objective.budget),
-            capacity: CapacityLearner::new(config.target_rps_per_replica),
+            capacity: (config.capacity == CapacitySource::Learned)
+                .then(|| CapacityLearner::new(config.target_rps_per_replica)),
             outside: Outside::default(),
             startups: StartupTimes::default(),
             warm: Warm::default(),
@@ -113,13 +115,15 @@ impl Autoscaler {
         load: Option<&Load>,
         now: Timestamp,
     ) -> Self {
-        let forecaster = Forecaster::new(config);
+        let fresh = Self::new(config, now);
+        let forecaster = fresh.forecaster;
         Self {
             sequence: snapshot.sequence,
             observed_until: snapshot.observed_until,
             safety: snapshot.safety.restarted(now),
             policy: snapshot.policy,
-            capacity: snapshot.capacity,
+            // Only where it is to be learned now; what was learned before goes on.
+            capacity: fresh.capacity.map(|begin| snapshot.capacity.unwrap_or(begin)),
             outside: snapshot.outside,
             startups: snapshot.startups,
             forecaster: match load {
@@ -127,7 +131,7 @@ impl Autoscaler {
                 None => forecaster,
             },
             last_decision: snapshot.last_decision,
-            ..Self::new(config, now)
+            ..fresh
         }
     }
 
@@ -224,10 +228,8 @@ impl Autoscaler {
 
     /// What a ready replica is taken to serve safely.
     pub fn safe_rps(&self) -> Rps {
-        match self.config.capacity {
-            CapacitySource::Fixed => self.config.target_rps_per_replica,
-            CapacitySource::Learned => self.capacity.safe_rps(),
-        }
+        let given = self.config.target_rps_per_replica;
+        self.capacity.as_ref().map_or(given, CapacityLearner::safe_rps)
     }
 
     /// Time from ordering a replica until it serves: what was given, or what was measured where that
@@ -247,16 +249,17 @@ impl Autoscaler {
         };
         self.startups.observe(now, current, ready);
         let rollout = observation.cluster.as_ref().is_some_and(|facts| facts.rollout);
-        if self.warm.observe(now, ready, rollout) {
-            self.capacity.deployed();
+        let begins = self.warm.observe(now, ready, rollout);
+        if let Some(capacity) = self.capacity.as_mut().filter(|_| begins) {
+            capacity.deployed();
         }
     }
 
     /// Learns from the latency at the load since the last decision.
     fn learn_capacity(&mut self, now: Timestamp, observation: &Observation) {
-        if self.config.capacity == CapacitySource::Fixed || !self.warm.is_warm(now) {
+        let Some(capacity) = self.capacity.as_mut().filter(|_| self.warm.is_warm(now)) else {
             return;
-        }
+        };
         let latency = self.config.objective.latency;
         let Observation { p50_ms, p95_ms, p99_ms, .. } = *observation;
         let slow_share = slow_share(p50_ms, p95_ms, p99_ms, latency);
@@ -270,7 +273,7 @@ impl Autoscaler {
             requests: rps.get() * self.config.decision_interval.as_secs_f64(),
             slow_share,
         };
-        self.capacity.observe(&self.expectation, &evidence);
+        capacity.observe(&self.expectation, &evidence);
     }
 
     /// The price of risk at the moment, in replicas for a replica's worth of load at risk.

@@ -13,10 +13,6 @@ const STEEPNESS: [f64; 6] = [2.0, 5.0, 12.0, 30.0, 90.0, 300.0];
 const IDLE: [f64; 2] = [0.0, 0.6];
 /// How many shapes there are.
 pub(super) const CURVES: usize = STEEPNESS.len() * IDLE.len();
-/// Loads of a table, spaced evenly by the logarithm of load over capacity.
-const PLACES: usize = 512;
-const LEAST_LOAD: f64 = 0.05;
-const MOST_LOAD: f64 = 3.0;
 /// The least share that is expected of any load, against the allowed one: rarer is chance.
 const RAREST: f64 = 0.02;
 /// Beyond this multiple of the allowed share, slow is slow: how slow an overload is says more of
@@ -28,7 +24,6 @@ const MOST_SLOW: f64 = 0.95;
 #[derive(Clone, Debug)]
 pub struct Expectation {
     allowed: f64,
-    tables: Vec<[Logs; PLACES]>,
 }
 
 /// Logarithms of a slow share and of the rest.
@@ -41,16 +36,7 @@ pub(super) struct Logs {
 impl Expectation {
     /// For an objective.
     pub fn new(objective: &Objective) -> Self {
-        let allowed = (1.0 - objective.quantile.get()).clamp(1e-4, 0.5);
-        let shapes = IDLE.iter().flat_map(|idle| STEEPNESS.map(|steepness| (*idle, steepness)));
-        let table = |(idle, steepness): (f64, f64)| {
-            std::array::from_fn(|place| {
-                let grown = idle + (1.0 - idle) * (steepness * (load(place) - 1.0)).exp();
-                let slow = (allowed * grown).clamp(allowed * RAREST, bad(allowed));
-                Logs { slow: slow.ln(), fast: (1.0 - slow).ln() }
-            })
-        };
-        Self { allowed, tables: shapes.map(table).collect() }
+        Self { allowed: (1.0 - objective.quantile.get()).clamp(1e-4, 0.5) }
     }
 
     /// Share of slow requests that the objective allows.
@@ -60,28 +46,17 @@ impl Expectation {
 
     /// The share from which on slow is slow.
     pub(super) fn bad(&self) -> f64 {
-        bad(self.allowed)
+        (self.allowed * BAD).min(MOST_SLOW)
     }
 
     /// What a shape expects of a load relative to capacity.
     pub(super) fn logs(&self, curve: usize, load: f64) -> Logs {
-        let share = (load / LEAST_LOAD).ln() / (MOST_LOAD / LEAST_LOAD).ln();
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "clamped to the table"
-        )]
-        let place = (share.clamp(0.0, 1.0) * (PLACES - 1) as f64).round() as usize;
-        let logs = self.tables.get(curve).and_then(|table| table.get(place));
-        logs.copied().unwrap_or(Logs { slow: MOST_SLOW.ln(), fast: (1.0 - MOST_SLOW).ln() })
+        let (flat, steep) = (curve / STEEPNESS.len(), curve % STEEPNESS.len());
+        let (Some(idle), Some(steepness)) = (IDLE.get(flat), STEEPNESS.get(steep)) else {
+            return Logs { slow: 0.5_f64.ln(), fast: 0.5_f64.ln() };
+        };
+        let grown = idle + (1.0 - idle) * (steepness * (load - 1.0)).exp();
+        let slow = (self.allowed * grown).clamp(self.allowed * RAREST, self.bad());
+        Logs { slow: slow.ln(), fast: (1.0 - slow).ln() }
     }
-}
-
-fn bad(allowed: f64) -> f64 {
-    (allowed * BAD).min(MOST_SLOW)
-}
-
-/// Load of a place of the tables, relative to capacity.
-fn load(place: usize) -> f64 {
-    LEAST_LOAD * (MOST_LOAD / LEAST_LOAD).powf(place as f64 / (PLACES - 1) as f64)
 }
