@@ -4,6 +4,7 @@
 //! Losses are from 0 to 1 a round. Every chooser keeps a least probability for the incumbent, holds
 //! to a choice because switching costs, and stops exploring when its error budget is used up.
 
+mod block;
 mod budget;
 mod exp3;
 mod hedge;
