@@ -6,6 +6,7 @@
 // Core: pure. No clock, no I/O, no randomness of its own.
 pub mod units;
 pub mod queueing;
+pub mod usual;
 pub mod journal;
 pub mod config;
 pub mod telemetry;

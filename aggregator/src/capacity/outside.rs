@@ -10,11 +10,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::Observation;
+use crate::usual::{Paces, Usual};
 
 /// How fast the usual time follows upwards and downwards: a dependency that stays slow becomes usual
 /// within a day, one that was slow when we began is forgotten within the hour.
-const UPWARDS: Duration = Duration::from_hours(24);
-const DOWNWARDS: Duration = Duration::from_mins(30);
+const PACES: Paces = Paces { up: Duration::from_hours(24), down: Duration::from_mins(30) };
 /// Up to this multiple of the usual time is usual.
 const NORMAL: f64 = 1.25;
 
@@ -22,7 +22,7 @@ const NORMAL: f64 = 1.25;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Outside {
     /// Usual time of a request in calls to others, in seconds.
-    usual_s: Option<f64>,
+    usual_s: Usual,
 }
 
 impl Outside {
@@ -49,10 +49,7 @@ impl Outside {
             return None;
         }
         let outside_s = calls / rps;
-        let usual = *self.usual_s.get_or_insert(outside_s);
-        let pace = if outside_s > usual { UPWARDS } else { DOWNWARDS };
-        let step = (interval.as_secs_f64() / pace.as_secs_f64()).min(1.0);
-        self.usual_s = Some(usual + step * (outside_s - usual));
+        let usual = self.usual_s.follow(outside_s, interval, PACES);
         // Calls side by side take a request no longer than it is in flight.
         let most = observation.concurrency.map_or(f64::INFINITY, |all| all / rps);
         (outside_s > usual * NORMAL).then(|| (outside_s - usual).min(most))

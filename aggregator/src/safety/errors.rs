@@ -6,19 +6,19 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::units::{Ratio, Timestamp};
+use crate::usual::{Paces, Usual};
 
 /// Failures up to this multiple of the usual share, and this much above it, are usual.
 const FACTOR: f64 = 2.0;
 const MARGIN: f64 = 0.01;
 /// How fast the usual share follows upwards and downwards: failures that go on are usual within
 /// hours, and what was bad when we began is forgotten in minutes.
-const UPWARDS: Duration = Duration::from_hours(4);
-const DOWNWARDS: Duration = Duration::from_mins(10);
+const PACES: Paces = Paces { up: Duration::from_hours(4), down: Duration::from_mins(10) };
 
 /// The usual share of failed requests.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct ErrorBaseline {
-    usual: Option<f64>,
+    usual: Usual,
     at: Option<Timestamp>,
 }
 
@@ -27,10 +27,7 @@ impl ErrorBaseline {
     pub(super) fn exceeded(&mut self, now: Timestamp, ratio: Option<Ratio>) -> Option<f64> {
         let ratio = ratio?.get();
         let elapsed = self.at.replace(now).map_or(Duration::ZERO, |at| now.since(at));
-        let usual = *self.usual.get_or_insert(ratio);
-        let pace = if ratio > usual { UPWARDS } else { DOWNWARDS };
-        let step = (elapsed.as_secs_f64() / pace.as_secs_f64()).min(1.0);
-        self.usual = Some(usual + step * (ratio - usual));
+        let usual = self.usual.follow(ratio, elapsed, PACES);
         (ratio > (usual * FACTOR).max(usual + MARGIN)).then_some(usual)
     }
 }
