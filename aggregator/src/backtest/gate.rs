@@ -159,6 +159,7 @@ mod tests {
     use super::*;
     use crate::backtest::report::{PolicyReport, ScenarioSummary, Timeline};
     use crate::backtest::score::Score;
+    use crate::simulate::Scenario;
 
     fn run(cost: f64, violation: f64, changes: f64) -> Run {
         let score = Score {
@@ -197,16 +198,7 @@ mod tests {
                 ],
                 timeline: Timeline::default(),
             });
-        let scenario = ScenarioSummary {
-            startup_s: 60.0,
-            decision_interval_s: 15.0,
-            mean_replicas: 12.0,
-            objective_quantile: 0.99,
-            objective_ms: 350.0,
-            budget: 0.01,
-            pod_model: String::new(),
-        };
-        Report::new(scenario, traces.collect())
+        Report::new(ScenarioSummary::of(&Scenario::default()), traces.collect())
     }
 
     fn failures(candidate: &[(f64, f64, f64)]) -> Vec<String> {

@@ -6,6 +6,7 @@ mod table;
 use serde::Serialize;
 
 use super::score::Score;
+use crate::simulate::{Scenario, Service};
 
 pub use html::html;
 pub use table::table;
@@ -136,6 +137,28 @@ pub struct ScenarioSummary {
     pub budget: f64,
     /// The model of a replica.
     pub pod_model: String,
+}
+
+impl ScenarioSummary {
+    /// That of a scenario.
+    pub fn of(scenario: &Scenario) -> Self {
+        let Scenario { workers, mean_service, service_cv, service, .. } = scenario;
+        let ms = mean_service.as_secs_f64() * 1e3;
+        Self {
+            startup_s: scenario.startup.as_secs_f64(),
+            decision_interval_s: scenario.decision_interval.as_secs_f64(),
+            mean_replicas: scenario.mean_replicas,
+            objective_quantile: scenario.objective_quantile,
+            objective_ms: scenario.objective_latency.as_secs_f64() * 1e3,
+            budget: scenario.budget,
+            pod_model: match service {
+                Service::Fluid => format!("M/M/{workers}, {ms:.0} ms mean service"),
+                Service::Requests => format!(
+                    "request by request, {workers} at once, {ms:.0} ms mean service, variation {service_cv}"
+                ),
+            },
+        }
+    }
 }
 
 /// One policy over all traces.

@@ -117,7 +117,7 @@ pub struct BadInput;
 pub fn run(arguments: &Arguments, mut output: impl Write) -> anyhow::Result<()> {
     let Plan { scenario, config, selection, traces, gate } = plan(arguments).context(BadInput)?;
     let reports = replay(&traces, &scenario, &config, &selection, arguments.threads)?;
-    let report = Report::new(summary_of(&scenario), reports);
+    let report = Report::new(ScenarioSummary::of(&scenario), reports);
     output.write_all(table(&report).as_bytes())?;
     if let Some(path) = &arguments.json {
         write(path, &(serde_json::to_string_pretty(&report)? + "\n"))?;
@@ -284,28 +284,4 @@ fn replay(
         Ok(run_trace(trace, scenario, config, selection, &watch, progress)?)
     });
     reports.into_iter().collect()
-}
-
-/// The model of a replica in words.
-fn pod_model(scenario: &Scenario) -> String {
-    let Scenario { workers, mean_service, service_cv, service, .. } = scenario;
-    let ms = mean_service.as_secs_f64() * 1e3;
-    match service {
-        Service::Fluid => format!("M/M/{workers}, {ms:.0} ms mean service"),
-        Service::Requests => format!(
-            "request by request, {workers} at once, {ms:.0} ms mean service, variation {service_cv}"
-        ),
-    }
-}
-
-fn summary_of(scenario: &Scenario) -> ScenarioSummary {
-    ScenarioSummary {
-        startup_s: scenario.startup.as_secs_f64(),
-        decision_interval_s: scenario.decision_interval.as_secs_f64(),
-        mean_replicas: scenario.mean_replicas,
-        objective_quantile: scenario.objective_quantile,
-        objective_ms: scenario.objective_latency.as_secs_f64() * 1e3,
-        budget: scenario.budget,
-        pod_model: pod_model(scenario),
-    }
 }

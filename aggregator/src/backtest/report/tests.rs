@@ -37,15 +37,7 @@ fn report() -> Report {
         ],
         timeline: Timeline::default(),
     };
-    let scenario = ScenarioSummary {
-        startup_s: 60.0,
-        decision_interval_s: 15.0,
-        mean_replicas: 12.0,
-        objective_quantile: 0.99,
-        objective_ms: 350.0,
-        budget: 0.01,
-        pod_model: "M/M/4".to_owned(),
-    };
+    let scenario = ScenarioSummary::of(&Scenario::default());
     let reached = vec![run(0.05, 1.1), run(0.001, 1.5)];
     let never = vec![run(0.3, 1.1), run(0.2, 1.5)];
     Report::new(scenario, vec![trace("a", reached), trace("b", never)])
