@@ -66,21 +66,31 @@ pub(crate) fn history(day: Duration, start: u64) -> String {
         let noise = Noise::draw(*seed);
         let rate = |at: Duration| scale * noise.rate(hour(at.as_secs_f64(), day), false);
         let arrivals = random::arrivals(&mut random::seeded(*seed), day, PEAK, rate);
-        let mut arrivals = arrivals.into_iter().peekable();
-        for second in (0..day.as_secs()).step_by(usize::try_from(step).unwrap_or(1)) {
-            let until = Duration::from_secs(second + step);
-            let mut count = 0_u32;
-            while arrivals.next_if(|at| *at < until).is_some() {
-                count += 1;
-            }
-            let timestamp = start - ago * day.as_secs() + second;
+        for (at, rate) in (0..).zip(rates(arrivals, day)) {
+            let timestamp = start - ago * day.as_secs() + at * step;
             if timestamp < end {
                 // Writing to a String cannot fail.
-                let _ = writeln!(rows, "{timestamp},{}", f64::from(count) / step as f64);
+                let _ = writeln!(rows, "{timestamp},{rate}");
             }
         }
     }
     rows
+}
+
+/// Requests per second of each decision interval of a time, from when requests arrive in it.
+pub(crate) fn rates(
+    arrivals: impl IntoIterator<Item = Duration>,
+    time: Duration,
+) -> impl Iterator<Item = f64> {
+    let mut arrivals = arrivals.into_iter().peekable();
+    let steps = time.as_secs() / DECISION_INTERVAL.as_secs();
+    (1..=u32::try_from(steps).unwrap_or(u32::MAX)).map(move |step| {
+        let mut count = 0_u32;
+        while arrivals.next_if(|at| *at < DECISION_INTERVAL * step).is_some() {
+            count += 1;
+        }
+        f64::from(count) / DECISION_INTERVAL.as_secs_f64()
+    })
 }
 
 /// The hour of a day that has lasted `seconds`; midnight before it begins.

@@ -13,7 +13,7 @@ use foresail_tests::{Shot, WorkDir, paths};
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::day::LEAD_IN;
+use crate::day::{self, LEAD_IN};
 use crate::rules::{
     DECISION_INTERVAL, OBJECTIVE, OBJECTIVE_QUANTILE, REPLICA_CONCURRENCY, SAFE_RPS, WORK_MEAN,
     WORK_SIGMA,
@@ -92,18 +92,11 @@ fn read(report: &Value) -> Option<Replay> {
 fn with_today(history: &str, plan: &[Shot], settings: Settings) -> Result<String> {
     let last = history.lines().next_back().context("no recorded days")?;
     let last: u64 = last.split(',').next().unwrap_or_default().parse()?;
-    let step = DECISION_INTERVAL;
     let mut text = history.to_owned();
-    let mut arrivals = plan.iter().map(|shot| shot.at).peekable();
-    let steps = (settings.day + LEAD_IN).as_secs() / step.as_secs();
-    for at in 1..=u32::try_from(steps)? {
-        let mut count = 0_u32;
-        while arrivals.next_if(|arrival| *arrival < step * at).is_some() {
-            count += 1;
-        }
-        let second = last + u64::from(at) * step.as_secs();
+    let today = day::rates(plan.iter().map(|shot| shot.at), settings.day + LEAD_IN);
+    for (step, rate) in (1..).zip(today) {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{second},{}", f64::from(count) / step.as_secs_f64());
+        let _ = writeln!(text, "{},{rate}", last + step * DECISION_INTERVAL.as_secs());
     }
     Ok(text)
 }

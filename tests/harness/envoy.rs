@@ -134,6 +134,14 @@ pub struct Envoy {
 }
 
 impl Envoy {
+    /// Starts one that answers every request with the same JSON, at its listener `webhook`: a webhook
+    /// that says the same replica counts for ever.
+    pub async fn webhook(directory: &WorkDir, answer: &Value) -> Result<Self> {
+        let route = Route::prefix("/").direct(200, &answer.to_string());
+        let listener = Listener::new("webhook").route(route);
+        Self::builder("webhook").listener(listener).start(directory).await
+    }
+
     /// Begins a configuration. The name is that of its files.
     pub fn builder(name: &str) -> EnvoyBuilder {
         EnvoyBuilder {

@@ -80,12 +80,7 @@ fn config(webhook: &str, history: &Path) -> Value {
 /// Says that there is one replica; in shadow mode nobody asks for another number.
 async fn replica_counter(directory: &WorkDir) -> Envoy {
     let counts = json!({"current_replicas": 1, "ready_replicas": 1, "ready_pods": [POD]});
-    let route = Route::prefix("/").direct(200, &counts.to_string());
-    Envoy::builder("webhook")
-        .listener(Listener::new("webhook").route(route))
-        .start(directory)
-        .await
-        .unwrap()
+    Envoy::webhook(directory, &counts).await.unwrap()
 }
 
 async fn sidecar(directory: &WorkDir, service: &Service, aggregator: &Aggregator) -> Envoy {

@@ -9,7 +9,7 @@ mod crowd;
 use std::time::Duration;
 
 use crowd::{Crowd, Member};
-use foresail_tests::{Aggregator, Envoy, Listener, Route, WorkDir, paths};
+use foresail_tests::{Aggregator, Envoy, WorkDir, paths};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -67,12 +67,7 @@ fn members() -> Vec<Member> {
 /// Says that there are two replicas of everything.
 async fn replica_counter(directory: &WorkDir) -> Envoy {
     let counts = json!({"current_replicas": 2, "ready_replicas": 2});
-    let route = Route::prefix("/").direct(200, &counts.to_string());
-    Envoy::builder("webhook")
-        .listener(Listener::new("webhook").route(route))
-        .start(directory)
-        .await
-        .unwrap()
+    Envoy::webhook(directory, &counts).await.unwrap()
 }
 
 #[tokio::test]
