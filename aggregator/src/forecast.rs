@@ -204,6 +204,10 @@ impl Forecaster {
     }
 
     fn complete(&mut self, index: u64, rate: Option<f64>) {
+        if self.track().is_empty() && rate.is_none() {
+            // A series begins with what was measured: of nothing, no load would be forecast.
+            return;
+        }
         let next = self.track().last().map_or(index, |last| last + 1);
         if index < next {
             return;

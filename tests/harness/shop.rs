@@ -151,7 +151,7 @@ impl Shop {
             "tolerance": 0,
             "startupTime": "5s",
             "decisionInterval": "1s",
-            // No step ends within a test: it is about writing, not about forecasting.
+            // No step is half measured within a test: it is about writing, not about forecasting.
             "model": {"step": "1h"},
             "behavior": {
                 "scaleUp": {"policies": []},

@@ -55,6 +55,18 @@ fn a_regular_day_is_forecast_within_its_noise() {
 }
 
 #[test]
+fn nothing_is_forecast_before_a_step_was_measured() {
+    let mut forecaster = Forecaster::new(&config());
+    let (seconds, rate) = (|at| Timestamp::from_secs(at), Rps::new(80.0).unwrap());
+    // Not half of the first minute was heard.
+    assert_eq!(forecaster.observe(seconds(40), seconds(60), rate), 1);
+    assert_eq!(forecaster.forecast().unwrap(), None);
+    forecaster.observe(seconds(60), seconds(120), rate);
+    let curve = forecaster.forecast().unwrap().unwrap();
+    assert!((curve.points[0].point.get() - 80.0).abs() < 8.0, "{curve:?}");
+}
+
+#[test]
 fn the_upper_bound_covers_about_as_often_as_it_says() {
     let mut forecaster = trained(600);
     let mut covered = [0_u32; 5];
