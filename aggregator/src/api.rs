@@ -13,6 +13,7 @@ mod keda;
 mod latency;
 mod metrics;
 mod scaling;
+mod shadows;
 mod span;
 mod state;
 mod track;
@@ -47,6 +48,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/decisions", get(decisions::decisions))
         .route("/heatmap", get(heatmap::heatmap))
         .route("/budget", get(budget::budget))
+        .route("/shadows", get(shadows::shadows))
         .route("/track", get(track::track));
     Router::new()
         .route("/", get(dashboard::page))

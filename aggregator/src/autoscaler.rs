@@ -13,13 +13,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::capacity::{CapacityLearner, Evidence, Expectation, Outside, StartupTimes, slow_share};
-use crate::config::{CapacitySource, WorkloadConfig};
+use crate::config::{CapacitySource, Profile, ScaleIn, WorkloadConfig};
 use crate::features::Track;
 use crate::forecast::{Curve, Forecaster, Load, RefitJob, Refitted};
 use crate::journal::{Decision, GuardRecord, Observation, Signal};
 use crate::policy::{Adviser, Policy, Proposal, Standing};
 use crate::safety::{Approved, Safety, Verdict};
-use crate::units::{Rps, Timestamp};
+use crate::units::{Ratio, Rps, Timestamp};
 use warm::Warm;
 
 pub use advised::Considered;
@@ -34,6 +34,24 @@ pub struct Step {
     pub decision: Decision,
     /// What actuation may write; `None` when nothing may be.
     pub approved: Option<Approved>,
+}
+
+/// What of a workload's settings another policy may replace.
+#[derive(Debug)]
+pub struct Way {
+    /// How patient the predictive answer is.
+    pub profile: Profile,
+    /// What may scale in.
+    pub scale_in: ScaleIn,
+    /// A learned policy that corrects the answer, and how far it is trusted.
+    pub adviser: Option<(Box<dyn Adviser>, Standing)>,
+}
+
+impl Way {
+    /// That of the settings.
+    pub const fn of(config: &WorkloadConfig) -> Self {
+        Self { profile: config.profile, scale_in: config.scale_in, adviser: None }
+    }
 }
 
 /// State of an autoscaler that survives a restart, but for the load it learned from: see
@@ -101,11 +119,18 @@ impl Autoscaler {
         self
     }
 
-    /// The same with a learned policy that is trusted so far.
-    #[must_use]
-    pub fn with_adviser(mut self, adviser: Box<dyn Adviser>, standing: Standing) -> Self {
-        self.adviser = Some((adviser, standing));
-        self
+    /// Decides in another way from now on; what was learned, and every guard, stays.
+    pub fn take_way(&mut self, way: Way) {
+        self.config.profile = way.profile;
+        self.config.scale_in = way.scale_in;
+        self.adviser = way.adviser;
+    }
+
+    /// Takes what another autoscaler of the same workload has learned: what a ready replica serves
+    /// safely, where that is not learned here, and how long one takes to serve.
+    pub const fn set_known(&mut self, safe: Rps, startup: Duration) {
+        self.config.target_rps_per_replica = safe;
+        self.config.startup_time = startup;
     }
 
     /// Goes on at `now` from a stored state; the configuration may have changed since.
@@ -230,6 +255,13 @@ impl Autoscaler {
     pub fn safe_rps(&self) -> Rps {
         let given = self.config.target_rps_per_replica;
         self.capacity.as_ref().map_or(given, CapacityLearner::safe_rps)
+    }
+
+    /// What a ready replica most likely serves safely: as likely more as less.
+    pub fn likely_rps(&self) -> Rps {
+        let given = self.config.target_rps_per_replica;
+        let half = Ratio::new(0.5).unwrap_or(Ratio::ONE);
+        self.capacity.as_ref().map_or(given, |capacity| capacity.credible_rps(half))
     }
 
     /// Time from ordering a replica until it serves: what was given, or what was measured where that

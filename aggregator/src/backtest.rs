@@ -1,6 +1,9 @@
 //! Recorded load replayed through the real decisions, through the peers, and against the oracle.
 
+mod ablation;
 pub mod accuracy;
+pub mod choice;
+pub mod decider;
 pub mod gate;
 pub mod oracle;
 pub mod peers;

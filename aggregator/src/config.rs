@@ -6,6 +6,7 @@
 mod choice;
 mod kubernetes;
 mod part;
+mod promotion;
 mod reader;
 mod serving;
 mod workload;
@@ -20,6 +21,7 @@ use thiserror::Error;
 pub use choice::{CapacitySource, Mode, Profile, ScaleIn};
 pub use kubernetes::{BlastRadius, KubernetesConfig};
 pub use part::Part;
+pub use promotion::{Approval, PromotionConfig};
 pub use reader::{Problem, parse_duration};
 pub use serving::{
     CertificateFiles, ExternalMetricsConfig, KedaConfig, KedaTls, ServiceName, ServingCertificate,

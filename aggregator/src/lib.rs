@@ -21,9 +21,11 @@ pub mod autoscaler;
 pub mod simulate;
 pub mod learning;
 pub mod backtest;
+pub mod shadow;
 
 // Shell: sockets, clock, disk.
 pub mod clock;
+pub mod models;
 pub mod store;
 pub mod ingest;
 pub mod kubernetes;

@@ -208,7 +208,7 @@ impl Policy {
 
 /// Whether the objective was missed since the last decision; `None` while its quantile, or the
 /// nearest above it that is measured, is not known.
-fn misses(objective: &Objective, observation: &Observation) -> Option<bool> {
+pub fn misses(objective: &Objective, observation: &Observation) -> Option<bool> {
     let quantile = objective.quantile.get();
     let latency_ms = if quantile <= 0.5 {
         observation.p50_ms

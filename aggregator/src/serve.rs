@@ -25,6 +25,8 @@ use crate::clock;
 use crate::config::{ActuatorConfig, Config, KubernetesConfig, WorkloadConfig};
 use crate::ingest::{self, Engine, IngestThread, Restored};
 use crate::kubernetes::{self, Cluster, Elector, KubernetesError};
+use crate::models::{self, PolicyError};
+use crate::shadow::Shadow;
 use crate::sources::{self, Clients};
 use crate::store::{Store, StoreError};
 use crate::units::{Rps, Timestamp, WorkloadKey};
@@ -60,6 +62,26 @@ pub enum ServeError {
         /// Why.
         #[source]
         source: HistoryError,
+    },
+    /// A policy that is to run beside the one in charge cannot be had. Correct `shadows`.
+    #[error("a policy in `shadows` of {workload} cannot be had")]
+    Shadow {
+        /// Whose.
+        workload: WorkloadKey,
+        /// Why.
+        #[source]
+        source: PolicyError,
+    },
+    /// The candidate is another autoscaler, which cannot be in charge. Name a way of Foresail or a model.
+    #[error(
+        "promotion.candidate of {workload} is {candidate}, another autoscaler; only ways of Foresail \
+         and models can be in charge"
+    )]
+    NoCandidate {
+        /// Whose.
+        workload: WorkloadKey,
+        /// Its name.
+        candidate: String,
     },
     /// The system gives no thread or no client.
     #[error("the system does not give what is needed to start")]
@@ -119,8 +141,8 @@ async fn run_until(
     let mut connections = JoinSet::new();
     connections.spawn(listener::accept(door, Arc::clone(&app), closed.clone()));
     let mut loops = Loops::new(Arc::clone(&app), clients, parts.restored);
-    for (workload, samples) in parts.workloads {
-        loops.start(workload, &samples).await;
+    for Prepared { config, samples, shadows } in parts.workloads {
+        loops.start(config, &samples, shadows).await;
     }
     // Other autoscalers are answered once there is a loop for each workload.
     for door in others {
@@ -234,8 +256,16 @@ struct Parts {
     app: Arc<App>,
     thread: IngestThread,
     restored: Restored,
-    /// With its recorded load, where one is configured.
-    workloads: Vec<(WorkloadConfig, Vec<(Timestamp, Rps)>)>,
+    workloads: Vec<Prepared>,
+}
+
+/// A configured workload with what its settings name.
+struct Prepared {
+    config: WorkloadConfig,
+    /// Recorded load.
+    samples: Vec<(Timestamp, Rps)>,
+    /// Policies beside the one in charge.
+    shadows: Vec<Shadow>,
 }
 
 fn restore(config: &Config) -> Result<Parts, ServeError> {
@@ -252,7 +282,11 @@ fn restore(config: &Config) -> Result<Parts, ServeError> {
     );
     let mut workloads = Vec::new();
     for workload in &config.workloads {
-        workloads.push((workload.clone(), recorded_load(workload)?));
+        workloads.push(Prepared {
+            config: workload.clone(),
+            samples: recorded_load(workload)?,
+            shadows: shadows(workload)?,
+        });
     }
     let (ingest, thread) = ingest::start(engine).map_err(ServeError::Start)?;
     Ok(Parts { app: Arc::new(App::new(ingest)), thread, restored, workloads })
@@ -270,6 +304,23 @@ fn recorded_load(config: &WorkloadConfig) -> Result<Vec<(Timestamp, Rps)>, Serve
         "recorded load read"
     );
     Ok(samples)
+}
+
+/// The policies that a workload's settings name.
+fn shadows(config: &WorkloadConfig) -> Result<Vec<Shadow>, ServeError> {
+    let all = config.shadows.iter().map(|name| models::policy(name));
+    let all: Vec<Shadow> = all
+        .collect::<Result<_, _>>()
+        .map_err(|source| ServeError::Shadow { workload: config.key.clone(), source })?;
+    let candidate = config.promotion.as_ref().map(|terms| &terms.candidate);
+    let named = all.iter().find(|shadow| candidate.is_some_and(|name| name == shadow.name()));
+    match named {
+        Some(shadow) if shadow.way(config).is_none() => Err(ServeError::NoCandidate {
+            workload: config.key.clone(),
+            candidate: shadow.name().to_owned(),
+        }),
+        _ => Ok(all),
+    }
 }
 
 /// Sends live figures to whoever listens, each second, when the last one's frames have arrived.

@@ -6,16 +6,16 @@
 
 mod cluster;
 mod latency;
+mod replica;
 mod requests;
 mod settings;
 
 use std::time::Duration;
 
-use crate::policy::replicas_for;
 use crate::queueing::safe_utilisation;
 
 pub use cluster::{Cluster, Outcome};
-use latency::LatencyTable;
+pub use replica::ReplicaModel;
 pub use settings::{max_replicas, settings_for};
 
 /// How requests are served.
@@ -143,14 +143,12 @@ pub struct World {
     pub grid: Grid,
     /// The load that comes: gaps carry the value before them.
     pub filled: Vec<f64>,
-    /// Highest rate per replica at which the objective holds, in requests per second.
-    pub capacity_rps: f64,
+    /// What a replica does with its load.
+    pub replica: ReplicaModel,
     /// Steps at the beginning that are not scored.
     pub warm_up_steps: usize,
-    safe_utilisation: f64,
     /// Simulated requests for one of the recording, whose unit may be anything.
     scale: f64,
-    latency: LatencyTable,
 }
 
 impl World {
@@ -169,17 +167,14 @@ impl World {
             },
         );
         let scored = filled.get(warm_up_steps..).unwrap_or_default();
-        let latency = LatencyTable::new(scenario);
         let capacity_rps =
             scenario.capacity_rps.unwrap_or_else(|| capacity(scored, scenario.mean_replicas));
         Self {
-            capacity_rps,
-            safe_utilisation: scenario.safe_utilisation(),
+            replica: ReplicaModel::new(scenario, capacity_rps),
             scale: scenario.safe_rps() / capacity_rps,
             grid,
             filled,
             warm_up_steps,
-            latency,
         }
     }
 
@@ -197,16 +192,14 @@ impl World {
             },
             filled: part(&self.filled),
             warm_up_steps: 0,
-            capacity_rps: self.capacity_rps,
-            safe_utilisation: self.safe_utilisation,
+            replica: self.replica.clone(),
             scale: self.scale,
-            latency: self.latency.clone(),
         }
     }
 
     /// Replicas that a step requires, at least 1.
     pub fn required(&self, at: usize) -> u32 {
-        required(self.filled.get(at).copied().unwrap_or(0.0), self.capacity_rps)
+        self.replica.required(self.filled.get(at).copied().unwrap_or(0.0))
     }
 }
 
@@ -235,7 +228,7 @@ fn capacity(rates: &[f64], mean: f64) -> f64 {
     let (mut low, mut high) = (highest * 1e-6, highest);
     for _ in 0..60 {
         let middle = (low * high).sqrt();
-        let sum: f64 = rates.iter().map(|rate| f64::from(required(*rate, middle))).sum();
+        let sum: f64 = rates.iter().map(|rate| f64::from(replica::required(*rate, middle))).sum();
         if sum / rates.len().max(1) as f64 > mean {
             low = middle;
         } else {
@@ -243,11 +236,6 @@ fn capacity(rates: &[f64], mean: f64) -> f64 {
         }
     }
     (low * high).sqrt()
-}
-
-/// Replicas that serve a rate, at least 1.
-fn required(rate: f64, capacity: f64) -> u32 {
-    replicas_for(rate, capacity).max(1)
 }
 
 /// Numbers by chance that are the same for a seed: `SplitMix64` (Steele, Lea and Flood 2014).

@@ -152,6 +152,8 @@ pub struct Changes<'a> {
     pub autoscalers: &'a [(WorkloadId, Vec<u8>)],
     /// Loads that autoscalers learned from.
     pub loads: &'a [(WorkloadId, Vec<u8>)],
+    /// Scores of the policies beside the one in charge.
+    pub boards: &'a [(WorkloadId, Vec<u8>)],
 }
 
 /// Opens the database; a parameter so that a test can use a disk that fails.

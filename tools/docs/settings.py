@@ -34,6 +34,7 @@ SECTIONS = [
     (("workloads", 0, "behavior"), "Behavior", "`workloads[].behavior`"),
     (("workloads", 0, "behavior", "scale_up"), "ScalingRules", "`workloads[].behavior.scale_up` and `scale_down`"),
     (("workloads", 0, "behavior", "scale_up", "policies", 0), "ScalingPolicy", "`policies[]` of these"),
+    (("workloads", 0, "promotion"), "PromotionConfig", "`workloads[].promotion`"),
     (("workloads", 0, "actuator", "webhook"), "WebhookConfig", "`workloads[].actuator.webhook`"),
     (("workloads", 0, "actuator", "kubernetes"), "TargetConfig", "`workloads[].actuator.kubernetes`"),
 ]

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use foresail_aggregator::backtest::run::{Choice, Selection, Stopwatch, run_trace};
+use foresail_aggregator::backtest::choice::Choice;
+use foresail_aggregator::backtest::run::{Selection, Stopwatch, run_trace};
 use foresail_aggregator::backtest::trace::Trace;
 use foresail_aggregator::clock;
 use foresail_aggregator::config::{Config, WorkloadConfig};

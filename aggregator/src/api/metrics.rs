@@ -1,5 +1,6 @@
 //! `GET /metrics`: everything that is counted, for Prometheus.
 
+mod shadows;
 mod workloads;
 
 use std::fmt;
@@ -40,7 +41,8 @@ impl Collector for AppCollector {
         let mut families = Families(encoder);
         process(&self.0, &mut families)?;
         questions(&self.0, &mut families)?;
-        workloads::encode(&self.0, &mut families)
+        workloads::encode(&self.0, &mut families)?;
+        shadows::encode(&self.0, &mut families)
     }
 }
 

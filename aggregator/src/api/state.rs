@@ -11,6 +11,7 @@ use crate::forecast::Curve;
 use crate::ingest::Ingest;
 use crate::journal::Decision;
 use crate::kubernetes::Fence;
+use crate::shadow::Scoreboard;
 use crate::telemetry::ReplicaStatus;
 use crate::units::{Timestamp, WorkloadKey};
 
@@ -121,6 +122,8 @@ pub struct ControlStatus {
     pub forecast: Option<Curve>,
     /// The last write.
     pub actuation: Option<Actuation>,
+    /// How the policies beside the one in charge fare; `None` before the first decision.
+    pub scores: Option<Scoreboard>,
 }
 
 /// Counts of one control loop.
@@ -142,6 +145,8 @@ pub struct ControlCounters {
     pub judged_requests: AtomicU64,
     /// Of those, in intervals in which the objective was missed.
     pub missed_requests: AtomicU64,
+    /// How often a candidate came to each stage of promotion.
+    pub promotions: Mutex<BTreeMap<&'static str, u64>>,
     /// How often each guard bound.
     pub guards: Mutex<BTreeMap<String, u64>>,
 }

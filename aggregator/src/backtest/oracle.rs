@@ -5,42 +5,51 @@
 //! kept when that is not longer than a start would be billed, else it is stopped and started
 //! again. Levels do not depend on each other, so the sum of their minima is the minimum.
 
-/// What the oracle would do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
-    /// Replicas times steps, starting ones included.
-    pub pod_steps: u64,
+use serde::{Deserialize, Serialize};
+
+/// What the oracle would have done with the needs so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Oracle {
+    steps: u64,
+    before: u32,
+    /// Per level: the step of its last need.
+    last_need: Vec<Option<u64>>,
 }
 
-/// The cheapest plan for `required` replicas a step when a start takes `delay_steps`, which are
-/// billed. The first need of a level is taken as served: what was before the first step is not
-/// billed.
-pub fn oracle(required: &[u32], delay_steps: usize) -> Plan {
-    let delay = delay_steps as u64;
-    let mut pod_steps: u64 = 0;
-    // Per level: the step of its last need.
-    let mut last_need: Vec<Option<usize>> = Vec::new();
-    let mut before = 0_u32;
-    for (at, need) in required.iter().copied().enumerate() {
-        pod_steps += u64::from(need);
-        if last_need.len() < need as usize {
-            last_need.resize(need as usize, None);
+impl Oracle {
+    /// Adds a step that requires so many replicas when a start takes `delay_steps`, which are billed.
+    /// Gives the replicas times steps that it adds to the cheapest plan: those of the step, and what
+    /// bridging a gap that ends here cost, or starting after it.
+    pub fn add(&mut self, need: u32, delay_steps: usize) -> u64 {
+        let at = self.steps;
+        let mut pod_steps = u64::from(need);
+        if self.last_need.len() < need as usize {
+            self.last_need.resize(need as usize, None);
         }
         // Levels that were needed in the step before go on; those above begin anew.
-        for level in before..need {
-            let Some(last) = last_need.get(level as usize).copied().flatten() else { continue };
-            let idle = (at - last - 1) as u64;
-            pod_steps += idle.min(delay);
+        for level in self.before..need {
+            let Some(last) = self.last_need.get(level as usize).copied().flatten() else {
+                continue;
+            };
+            pod_steps += (at - last - 1).min(delay_steps as u64);
         }
         // Levels that end here were needed last in the step before.
-        for level in need..before {
-            if let Some(last) = last_need.get_mut(level as usize) {
-                *last = Some(at - 1);
+        for level in need..self.before {
+            if let Some(last) = self.last_need.get_mut(level as usize) {
+                *last = at.checked_sub(1);
             }
         }
-        before = need;
+        self.before = need;
+        self.steps += 1;
+        pod_steps
     }
-    Plan { pod_steps }
+}
+
+/// Replicas times steps, starting ones included, of the cheapest plan for `required` replicas a step.
+/// The first need of a level is taken as served: what was before the first step is not billed.
+pub fn oracle_pod_steps(required: &[u32], delay_steps: usize) -> u64 {
+    let mut oracle = Oracle::default();
+    required.iter().map(|need| oracle.add(*need, delay_steps)).sum()
 }
 
 #[cfg(test)]
@@ -80,7 +89,7 @@ mod tests {
             for _ in 0..200 {
                 let required: Vec<u32> = (0..40).map(|_| random()).collect();
                 assert_eq!(
-                    oracle(&required, delay).pod_steps,
+                    oracle_pod_steps(&required, delay),
                     by_hand(&required, delay),
                     "{required:?}"
                 );
@@ -90,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_short_gap_is_bridged_and_a_long_one_is_not() {
-        assert_eq!(oracle(&[2, 1, 1, 2], 4).pod_steps, 8);
-        assert_eq!(oracle(&[2, 1, 1, 1, 1, 1, 1, 2], 4).pod_steps, 8 + 2 + 4);
+        assert_eq!(oracle_pod_steps(&[2, 1, 1, 2], 4), 8);
+        assert_eq!(oracle_pod_steps(&[2, 1, 1, 1, 1, 1, 1, 2], 4), 8 + 2 + 4);
     }
 }

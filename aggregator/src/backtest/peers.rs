@@ -74,7 +74,7 @@ impl PeerView {
 }
 
 /// An autoscaler that the product is compared with.
-pub trait Peer: Send {
+pub trait Peer: Send + Sync {
     /// Name in reports, as [`PeerKind::name`].
     fn name(&self) -> &'static str;
 

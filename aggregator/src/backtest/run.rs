@@ -3,24 +3,22 @@
 //! Foresail's rows are the real autoscaler with its guards ([`crate::autoscaler::Autoscaler::step`]); what the load
 //! will be does not depend on the policy, so one forecast serves all of them.
 
-mod ablation;
 mod buckets;
 mod contender;
 mod leaders;
 
 use thiserror::Error;
 
-use super::oracle::oracle;
+use super::choice::{Candidate, Choice};
+use super::oracle::oracle_pod_steps;
 use super::report::{CostAt, LEVELS, PolicyReport, Run, TraceReport, cost_at};
 use super::trace::Trace;
 use crate::config::WorkloadConfig;
 use crate::simulate::{Scenario, World, settings_for};
 use crate::units::Timestamp;
 use buckets::Buckets;
-use contender::{Contender, Step};
+use contender::{Contender, Setting, Step, contenders_of};
 use leaders::Leaders;
-
-pub use contender::{Candidate, Choice, UnknownPolicy};
 
 /// Steps between two reports of progress.
 const REPORT_EVERY: usize = 2_000;
@@ -82,15 +80,17 @@ pub fn run_trace(
     let world = World::new(grid, scenario);
     let required: Vec<u32> = (0..world.filled.len()).map(|at| world.required(at)).collect();
     let scored = required.get(world.warm_up_steps..).unwrap_or_default();
-    let plan = oracle(scored, scenario.delay_steps());
+    let oracle_pod_steps = oracle_pod_steps(scored, scenario.delay_steps());
     let config = settings_for(config, scenario, &world);
     let start = Timestamp::of_step(world.grid.first_index, world.grid.step);
+    let setting = Setting { config: &config, scenario, world: &world, oracle_pod_steps };
     let mut contenders = Vec::new();
     for choice in &selection.policies {
-        contenders.extend(choice.contenders(&config, scenario, &world, selection.sweep, &plan));
+        let all = contenders_of(*choice, &setting, selection.sweep);
+        contenders.extend(all);
     }
     for candidate in &selection.learned {
-        contenders.push(Contender::learned(candidate, &config, scenario, &world, &plan));
+        contenders.push(Contender::learned(candidate, &setting));
     }
     let needed = contenders.iter().filter(|contender| contender.forecasts());
     let mut leaders = Leaders::new(&config, start, needed.map(Contender::without));
@@ -115,8 +115,8 @@ pub fn run_trace(
         trace: trace.name.clone(),
         days_scored: hours(scored.len() as f64) / 24.0,
         step_s: world.grid.step.as_secs_f64(),
-        capacity_rps: world.capacity_rps,
-        oracle_pod_hours: hours(plan.pod_steps as f64),
+        capacity_rps: world.replica.capacity_rps,
+        oracle_pod_hours: hours(oracle_pod_steps as f64),
         policies: by_policy(contenders),
         timeline: timeline.finish(),
     })

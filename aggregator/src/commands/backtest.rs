@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -10,13 +9,15 @@ use clap::Args;
 
 use super::traces::{Watch, duration, each, read};
 use super::workload;
+use crate::backtest::choice::{Candidate, Choice};
 use crate::backtest::gate::{Gate, Passage};
 use crate::backtest::peers::PeerKind;
 use crate::backtest::report::{Report, ScenarioSummary, TraceReport, html, table};
-use crate::backtest::run::{Candidate, Choice, Selection, run_trace};
+use crate::backtest::run::{Selection, run_trace};
 use crate::backtest::trace::Trace;
 use crate::config::WorkloadConfig;
-use crate::policy::Standing;
+use crate::models;
+use crate::shadow::Shadow;
 use crate::simulate::{Balance, Scenario, Service};
 
 /// Arguments of `foresail backtest`.
@@ -252,17 +253,11 @@ fn policies(list: &str) -> anyhow::Result<(Vec<Choice>, Vec<Candidate>)> {
     }
     let (mut policies, mut learned) = (Vec::new(), Vec::new());
     for name in list.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-        let candidate = match name.split_once(':') {
-            Some(("learned", file)) => Some((file, Standing::Promoted)),
-            Some(("raising", file)) => Some((file, Standing::Raises)),
-            _ => None,
-        };
-        let Some((file, standing)) = candidate else {
-            policies.push(Choice::parse(name)?);
-            continue;
-        };
-        let model = Arc::new(super::models::load(Path::new(file))?);
-        learned.push(Candidate { name: name.to_owned(), model, standing });
+        match models::policy(name)? {
+            Shadow::Configured => {}
+            Shadow::Known(choice) => policies.push(choice),
+            Shadow::Learned(candidate) => learned.push(candidate),
+        }
     }
     if policies.is_empty() && learned.is_empty() {
         bail!("--policies names none; peers are {}", PeerKind::ALL.map(PeerKind::name).join(", "));

@@ -1,39 +1,18 @@
 //! `foresail models`: what learned policies there are, and what they were made of.
 
-use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
 
-use crate::learning::model::Model;
-
-/// Models above this size are not read: those of `foresail train` are below 100 kB.
-const MOST_BYTES: u64 = 64 << 20;
+use crate::models::load;
 
 /// Arguments of `foresail models`.
 #[derive(Args, Debug)]
 pub struct Arguments {
     /// Folder with .safetensors files.
     directory: PathBuf,
-}
-
-/// Reads a model's file.
-///
-/// # Errors
-/// When it cannot be read, is too large, or is no model of this version.
-pub fn load(path: &Path) -> anyhow::Result<Model> {
-    Model::from_bytes(&bytes(path)?).with_context(|| path.display().to_string())
-}
-
-fn bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let says = || format!("{} cannot be read", path.display());
-    let size = std::fs::metadata(path).with_context(says)?.len();
-    if size > MOST_BYTES {
-        return Err(std::io::Error::new(ErrorKind::FileTooLarge, format!("{size} bytes")))
-            .with_context(says);
-    }
-    std::fs::read(path).with_context(says)
 }
 
 /// Runs the command; the list goes to `output`, one line a file, by name.
@@ -73,7 +52,9 @@ pub fn run(arguments: &Arguments, mut output: impl Write) -> anyhow::Result<()> 
                     about.data.join(",")
                 )?;
             }
-            Err(error) => writeln!(output, "{name:<28} unusable: {error:#}")?,
+            Err(error) => {
+                writeln!(output, "{name:<28} unusable: {:#}", anyhow::Error::from(error))?;
+            }
         }
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::promotion::Approval;
 use super::reader::{Problem, Section};
 
 /// Whether decisions are written.
@@ -76,6 +77,12 @@ impl Choice for ScaleIn {
     const WORDS: &'static [(&'static str, Self)] =
         &[("observed", Self::Observed), ("forecast", Self::Forecast)];
     const VALID: &'static str = "observed or forecast";
+}
+
+impl Choice for Approval {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("manual", Self::Manual), ("automatic", Self::Automatic)];
+    const VALID: &'static str = "manual or automatic";
 }
 
 /// Reads a choice; its default when it is not set.

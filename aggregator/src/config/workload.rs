@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::choice::{self, CapacitySource, Mode, Profile, ScaleIn};
 use super::part::Part;
+use super::promotion::{self, PromotionConfig};
 use super::reader::{Problem, Section, problem};
 use crate::units::{Ratio, Rps, WorkloadKey};
 
@@ -14,6 +15,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
+/// Policies that may run beside the one in charge.
+const MOST_SHADOWS: usize = 8;
 /// What is scaled unless something else is named.
 const TARGET_VERSION: &str = "apps/v1";
 const TARGET_KIND: &str = "Deployment";
@@ -186,6 +189,12 @@ pub struct WorkloadConfig {
     pub burst: BurstConfig,
     /// How fast replicas may change.
     pub behavior: Behavior,
+    /// Policies that run beside the one in charge and are scored, by their names in a backtest, at
+    /// most 8: ways of Foresail (`foresail`, `foresail-calm`), other autoscalers (`hpa-cpu`), and
+    /// models (`learned:FILE`, `raising:FILE`). Default none; the workload's own settings always are.
+    pub shadows: Vec<String>,
+    /// Under which terms one of them may take the place of these settings. Default never.
+    pub promotion: Option<PromotionConfig>,
     /// Where decisions go. Required; `none` for nowhere.
     pub actuator: ActuatorConfig,
     /// A part of the algorithm that is left out; in a replay only, no setting.
@@ -221,6 +230,8 @@ impl WorkloadConfig {
         let staleness = read_staleness(s, problems);
         let burst = read_burst(s, problems);
         let behavior = read_behavior(s, problems);
+        let shadows = read_shadows(s, problems);
+        let promotion = promotion::read(s, problems);
         let actuator = read_actuator(s, name.as_deref(), problems);
         section.finish(problems);
         if let (Some(min), Some(max)) = (min_replicas, max_replicas)
@@ -229,6 +240,13 @@ impl WorkloadConfig {
             let min = Value::from(min);
             let valid = format!("at most max_replicas ({max})");
             problems.push(problem(&format!("{path}.min_replicas"), Some(&min), &valid));
+        }
+        if let (Some(shadows), Some(terms)) = (&shadows, &promotion)
+            && !shadows.contains(&terms.candidate)
+        {
+            let path = format!("{path}.promotion.candidate");
+            let value = Value::from(terms.candidate.as_str());
+            problems.push(problem(&path, Some(&value), "the name of a policy in `shadows`"));
         }
         if problems.len() > before {
             return None;
@@ -250,10 +268,21 @@ impl WorkloadConfig {
             staleness: staleness?,
             burst: burst?,
             behavior: behavior?,
+            shadows: shadows?,
+            promotion,
             actuator: actuator?,
             without: None,
         })
     }
+}
+
+fn read_shadows(s: &mut Section<'_>, problems: &mut Vec<Problem>) -> Option<Vec<String>> {
+    let valid = "a list of at most 8 names of policies";
+    s.read("shadows", Some(Vec::new()), valid, problems, |value| {
+        let names = value.as_array().filter(|names| names.len() <= MOST_SHADOWS)?;
+        let name = |name: &Value| name.as_str().filter(|n| !n.is_empty()).map(str::to_owned);
+        names.iter().map(name).collect()
+    })
 }
 
 fn read_objective(parent: &mut Section<'_>, problems: &mut Vec<Problem>) -> Option<Objective> {

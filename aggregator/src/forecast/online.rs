@@ -117,20 +117,15 @@ impl Online {
     /// Begins knowing nothing.
     pub fn new(settings: OnlineSettings) -> Self {
         let calendar = Calendar::new(settings.day_steps);
-        let Parts { learned_scale, experts, recalibration } = Parts::of(&settings);
-        let lane = |ahead: &usize| Lane::new(*ahead, calendar.day, learned_scale, experts);
-        let lanes = settings.horizons.iter().map(lane).collect();
-        let record = |ahead: &usize| Record::new(*ahead, calendar.day, recalibration);
-        let records = settings.boosted.iter().map(record);
         Self {
             calendar,
             track: Track::new(calendar.memory(), settings.step_seconds),
             scanner: Scanner::default(),
             smoothers: Smoothers::default(),
-            lanes,
+            lanes: Vec::new(),
             trees: Vec::new(),
             trees_before: Vec::new(),
-            records: records.collect(),
+            records: Vec::new(),
             scratch: Scratch::default(),
             steps: 0,
             next_boost: first_boost(calendar),
@@ -144,8 +139,21 @@ impl Online {
         &self.track
     }
 
+    /// What learns takes memory: only once there is something to learn.
+    fn begin(&mut self) {
+        let Parts { learned_scale, experts, recalibration } = Parts::of(&self.settings);
+        let day = self.calendar.day;
+        let lane = |ahead: &usize| Lane::new(*ahead, day, learned_scale, experts);
+        self.lanes = self.settings.horizons.iter().map(lane).collect();
+        let record = |ahead: &usize| Record::new(*ahead, day, recalibration);
+        self.records = self.settings.boosted.iter().map(record).collect();
+    }
+
     /// Takes in the step `index`, `None` where nothing was measured, and forecasts from it.
     pub fn observe(&mut self, index: u64, rate: Option<f64>) -> Outlook {
+        if self.lanes.is_empty() {
+            self.begin();
+        }
         self.track.push(index, rate);
         let values = self.track.values();
         let Some(at) = values.len().checked_sub(1) else { return Outlook::default() };

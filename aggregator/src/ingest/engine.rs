@@ -76,6 +76,8 @@ pub struct Record {
     pub autoscaler: Option<Vec<u8>>,
     /// The load that it learned from, in the store's form; `None` to keep the one stored.
     pub load: Option<Vec<u8>>,
+    /// The scores of the policies beside it, in the store's form; `None` to keep those stored.
+    pub board: Option<Vec<u8>>,
 }
 
 /// Windows of one tier: workload, number of the window, what was in it.
@@ -339,6 +341,7 @@ impl Engine {
             decisions: &self.pending.decisions,
             autoscalers: &self.pending.autoscalers,
             loads: &self.pending.loads,
+            boards: &self.pending.boards,
         };
         let was_healthy = self.store.reader().is_healthy();
         match self.store.commit(now, &changes) {

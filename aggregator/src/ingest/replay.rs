@@ -19,6 +19,8 @@ pub struct Restored {
     pub autoscalers: HashMap<WorkloadId, Vec<u8>>,
     /// The loads that they learned from.
     pub loads: HashMap<WorkloadId, Vec<u8>>,
+    /// The scores of the policies beside them.
+    pub boards: HashMap<WorkloadId, Vec<u8>>,
     /// The newest decision of each workload.
     pub decisions: HashMap<WorkloadId, Decision>,
     /// Frames that were applied again.
@@ -106,6 +108,10 @@ impl Loaded for Replay<'_> {
 
     fn load(&mut self, id: WorkloadId, bytes: &[u8]) {
         self.replayed.restored.loads.insert(id, bytes.to_vec());
+    }
+
+    fn board(&mut self, id: WorkloadId, bytes: &[u8]) {
+        self.replayed.restored.boards.insert(id, bytes.to_vec());
     }
 
     fn decision(&mut self, id: WorkloadId, decision: Decision) {

@@ -56,7 +56,7 @@ pub struct Situation<'a> {
 }
 
 /// A learned policy. Whatever it says goes through [`Proposal::answer`]'s limits and every guard.
-pub trait Adviser: fmt::Debug + Send {
+pub trait Adviser: fmt::Debug + Send + Sync {
     /// Replicas to have; `None` when it has nothing to say.
     fn advise(&mut self, situation: &Situation<'_>) -> Option<u32>;
 }

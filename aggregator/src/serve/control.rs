@@ -15,6 +15,7 @@ use crate::clock;
 use crate::ingest::{Record, Recorded, Workload};
 use crate::journal::Observation;
 use crate::safety::Approved;
+use crate::shadow::{Change, Moment, Shadow, Shadows};
 use crate::sources::Source;
 use crate::store::to_bytes;
 use crate::telemetry::ReplicaStatus;
@@ -40,6 +41,12 @@ pub(super) struct ControlLoop {
     source: Source,
     actuator: Actuator,
     refits: Arc<Semaphore>,
+    /// Policies beside the one in charge; `None` after one of them failed.
+    shadows: Option<Shadows>,
+    /// The policy that the autoscaler follows; `None` for the workload's own settings.
+    leader: Option<String>,
+    /// Whether the scores must be stored at once.
+    board_changed: bool,
     source_works: Option<bool>,
     last_write: Option<Timestamp>,
 }
@@ -50,7 +57,7 @@ impl ControlLoop {
         app: &Arc<App>,
         control: Arc<Control>,
         workload: Arc<Workload>,
-        autoscaler: Autoscaler,
+        (autoscaler, shadows): (Autoscaler, Shadows),
         (source, actuator): (Source, Actuator),
         refits: &Arc<Semaphore>,
     ) -> Self {
@@ -63,6 +70,9 @@ impl ControlLoop {
             workload,
             control,
             refits: Arc::clone(refits),
+            shadows: Some(shadows),
+            leader: None,
+            board_changed: false,
             source_works: None,
             last_write: None,
         }
@@ -84,7 +94,8 @@ impl ControlLoop {
             }
         }
         let load = self.lock().learned_load();
-        Left { snapshot: self.last_good, load }
+        let board = self.shadows.map(|shadows| shadows.board().clone()).unwrap_or_default();
+        Left { snapshot: self.last_good, load, board }
     }
 
     async fn decide(&mut self) {
@@ -92,7 +103,11 @@ impl ControlLoop {
         let now = clock::now();
         let Some((since, observation)) = self.observe(now, replicas.as_ref()) else { return };
         self.judge(now, since, &observation);
-        let Some((step, snapshot)) = self.step(now, observation).await else { return };
+        self.follow(now);
+        let Some((step, snapshot)) = self.step(now, observation).await else {
+            self.leader = None;
+            return;
+        };
         self.last_good = snapshot;
         let decision = &step.decision;
         let counters = &self.control.counters;
@@ -115,6 +130,7 @@ impl ControlLoop {
         if let Some(approved) = &step.approved {
             self.write(now, approved, &step).await;
         }
+        self.shadow(now, &step.decision.observation).await;
         self.refit();
     }
 
@@ -204,6 +220,53 @@ impl ControlLoop {
         }
     }
 
+    /// Lets the policies beside this one decide on the same, on another thread: one that fails ends
+    /// all of them, and nothing else.
+    async fn shadow(&mut self, now: Timestamp, observation: &Observation) {
+        let Some(mut shadows) = self.shadows.take() else { return };
+        let autoscaler = Arc::clone(&self.autoscaler);
+        let observation = observation.clone();
+        let stepped = tokio::task::spawn_blocking(move || {
+            let (curve, safe, likely, startup) = {
+                let autoscaler = autoscaler.lock().unwrap_or_else(PoisonError::into_inner);
+                let curve = autoscaler.forecast().cloned();
+                (curve, autoscaler.safe_rps(), autoscaler.likely_rps(), autoscaler.startup())
+            };
+            let curve = curve.as_ref();
+            let observation = &observation;
+            let moment = Moment { now, observation, curve, safe, likely, startup };
+            let change = shadows.step(&moment);
+            (shadows, change)
+        });
+        match stepped.await {
+            Ok((shadows, change)) => {
+                if let Some(Change { candidate, from, to, reason }) = change {
+                    let workload = &self.workload.key;
+                    tracing::info!(%workload, candidate, ?from, ?to, reason, "promotion");
+                    ControlCounters::add(&self.control.counters.promotions, to.name());
+                    self.board_changed = true;
+                }
+                let scores = shadows.board().scores(now);
+                self.control.update(|status| status.scores = Some(scores));
+                self.shadows = Some(shadows);
+            }
+            Err(_) => self.failed_step("a shadow policy panicked; none runs until a restart"),
+        }
+    }
+
+    /// Lets the autoscaler decide as the policy does whose turn it is.
+    fn follow(&mut self, now: Timestamp) {
+        let leader = self.shadows.as_ref().map_or(&Shadow::Configured, |it| it.leader(now));
+        let name = (!matches!(leader, Shadow::Configured)).then(|| leader.name().to_owned());
+        if name == self.leader {
+            return;
+        }
+        if let Some(way) = leader.way(&self.control.config) {
+            self.lock().take_way(way);
+            self.leader = name;
+        }
+    }
+
     fn failed_step(&self, problem: &str) {
         self.control.counters.failed_steps.fetch_add(1, Ordering::Relaxed);
         tracing::error!(workload = %self.workload.key, "{problem}");
@@ -215,7 +278,7 @@ impl ControlLoop {
 
     /// Puts the decision on disk before it is acted on. A disk that fails does not keep a
     /// workload from being scaled: it is said, and the decision is written when the disk works.
-    async fn record(&self, step: &Step) {
+    async fn record(&mut self, step: &Step) {
         let autoscaler = to_bytes(&self.last_good)
             .inspect_err(|error| {
                 let cause = error as &dyn std::error::Error;
@@ -227,6 +290,7 @@ impl ControlLoop {
             decision: Some(step.decision.clone()),
             autoscaler,
             load: self.load_to_store(),
+            board: self.board_to_store(),
         };
         let recorded = tokio::time::timeout(STEP_DEADLINE, self.app.ingest.record(record)).await;
         if recorded != Ok(Recorded::Durable) {
@@ -250,6 +314,21 @@ impl ControlLoop {
             .inspect_err(|error| {
                 let cause = error as &dyn std::error::Error;
                 tracing::error!(workload = %self.workload.key, cause, "the load is not saved");
+            })
+            .ok()
+    }
+
+    /// The scores of the policies beside this one, as often as the load, and when a candidate's stage
+    /// has changed.
+    fn board_to_store(&mut self) -> Option<Vec<u8>> {
+        let shadows = self.shadows.as_ref()?;
+        let sequence = self.control.counters.decisions.load(Ordering::Relaxed);
+        let is_due = sequence.is_multiple_of(SAVE_LOAD_EVERY as u64);
+        (std::mem::take(&mut self.board_changed) || is_due).then_some(())?;
+        to_bytes(shadows.board())
+            .inspect_err(|error| {
+                let cause = error as &dyn std::error::Error;
+                tracing::error!(workload = %self.workload.key, cause, "the scores are not saved");
             })
             .ok()
     }

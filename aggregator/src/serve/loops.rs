@@ -17,6 +17,7 @@ use crate::config::WorkloadConfig;
 use crate::forecast::Load;
 use crate::ingest::{Restored, Workload};
 use crate::kubernetes::Managed;
+use crate::shadow::{Board, Shadow, Shadows};
 use crate::sources::{Clients, Source};
 use crate::store::from_bytes;
 use crate::units::{Rps, Timestamp, WorkloadKey};
@@ -27,6 +28,8 @@ pub(super) struct Left {
     pub(super) snapshot: Snapshot,
     /// The load that it learned from.
     pub(super) load: Load,
+    /// The scores of the policies beside it.
+    pub(super) board: Board,
 }
 
 struct Running {
@@ -53,37 +56,44 @@ impl Loops {
 
     /// Begins to decide for a workload, or goes on with other settings. `samples` is recorded load
     /// for a workload of which none is known.
-    pub(super) async fn start(&mut self, config: WorkloadConfig, samples: &[(Timestamp, Rps)]) {
+    pub(super) async fn start(
+        &mut self,
+        config: WorkloadConfig,
+        samples: &[(Timestamp, Rps)],
+        shadows: Vec<Shadow>,
+    ) {
         let (namespace, clients) = (&config.key.namespace, &self.clients);
         let source = Source::new(&config.actuator, namespace, clients);
         let actuator = Actuator::new(&config.actuator, namespace, clients);
-        self.start_with(config, samples, source, actuator).await;
+        self.start_with(config, samples, shadows, (source, actuator)).await;
     }
 
     /// The same for the target of a `MeshAutoscaler`.
     pub(super) async fn start_managed(&mut self, config: WorkloadConfig, managed: Managed) {
         let (source, actuator) = (Source::Managed(managed.clone()), Actuator::Managed(managed));
-        self.start_with(config, &[], source, actuator).await;
+        self.start_with(config, &[], Vec::new(), (source, actuator)).await;
     }
 
     async fn start_with(
         &mut self,
         config: WorkloadConfig,
         samples: &[(Timestamp, Rps)],
-        source: Source,
-        actuator: Actuator,
+        shadows: Vec<Shadow>,
+        ways: (Source, Actuator),
     ) {
         let key = config.key.clone();
         let Some(workload) = self.app.ingest.workload(key.clone()).await else { return };
         let before = self.stop(&key).await;
-        let (snapshot, load) = match before {
-            Some(Left { snapshot, load }) => (Some(snapshot), Some(load)),
+        let (snapshot, load, board) = match before {
+            Some(Left { snapshot, load, board }) => (Some(snapshot), Some(load), Some(board)),
             None => (
                 stored(&mut self.restored.autoscalers, "autoscalers", &workload),
                 stored(&mut self.restored.loads, "loads", &workload),
+                stored(&mut self.restored.boards, "boards", &workload),
             ),
         };
         let now = clock::now();
+        let shadows = Shadows::new(&config, shadows, board.unwrap_or_default(), now);
         let mut autoscaler = match snapshot {
             Some(snapshot) => Autoscaler::restore(&config, snapshot, load.as_ref(), now),
             None => Autoscaler::new(&config, now),
@@ -98,8 +108,8 @@ impl Loops {
             &self.app,
             control,
             workload,
-            autoscaler,
-            (source, actuator),
+            (autoscaler, shadows),
+            ways,
             &self.refits,
         );
         let (stop, stopped) = watch::channel(false);
@@ -141,8 +151,8 @@ impl Loops {
     }
 }
 
-/// A stored part of an autoscaler. One that cannot be read is said and done without: the guards then
-/// begin anew, and nothing scales down for a stabilization window.
+/// A stored part of an autoscaler, or its scores. One that cannot be read is said and done without:
+/// without an autoscaler the guards begin anew, and nothing scales down for a stabilization window.
 fn stored<T: DeserializeOwned>(
     rows: &mut std::collections::HashMap<u32, Vec<u8>>,
     table: &'static str,
@@ -152,7 +162,7 @@ fn stored<T: DeserializeOwned>(
     from_bytes(table, &row)
         .inspect_err(|error| {
             let cause = error as &dyn std::error::Error;
-            tracing::error!(workload = %workload.key, cause, "the autoscaler begins anew");
+            tracing::error!(workload = %workload.key, table, cause, "it begins anew");
         })
         .ok()
 }

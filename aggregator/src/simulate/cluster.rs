@@ -1,9 +1,10 @@
 //! The replicas of one policy, step by step.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::requests::Replicas;
-use super::{Chance, Scenario, Service, World};
+use super::{Chance, ReplicaModel, Scenario, Service, World};
 use crate::journal::Observation;
 use crate::units::{Ratio, Rps, Timestamp};
 
@@ -60,8 +61,8 @@ pub struct Cluster {
 
 impl Cluster {
     /// Begins with some ready replicas.
-    pub fn new(world: &World, scenario: &Scenario, replicas: u32) -> Self {
-        let hours = world.grid.step.as_secs_f64() / 3_600.0;
+    pub fn new(scenario: &Scenario, replicas: u32) -> Self {
+        let hours = scenario.decision_interval.as_secs_f64() / 3_600.0;
         Self {
             ready: replicas.max(1),
             starting: VecDeque::new(),
@@ -78,6 +79,17 @@ impl Cluster {
         }
     }
 
+    /// Steps from ordering a replica until it serves, for those that are ordered from now on.
+    pub const fn set_delay(&mut self, steps: usize) {
+        self.delay = steps;
+    }
+
+    /// So many serve, whatever was ordered; none start.
+    pub fn set_ready(&mut self, replicas: u32) {
+        self.ready = replicas;
+        self.starting.clear();
+    }
+
     /// Replicas that serve.
     pub const fn ready(&self) -> u32 {
         self.ready
@@ -90,9 +102,12 @@ impl Cluster {
 
     /// Serves step `at`; what was ordered long enough ago is ready after it.
     pub fn step(&mut self, world: &World, at: usize) -> Outcome {
-        let outcome = self.serve_requests(world, at).unwrap_or_else(|| self.flow(world, at));
-        self.advance();
-        outcome
+        if let Some(outcome) = self.serve_requests(world, at) {
+            self.advance();
+            return outcome;
+        }
+        let rps = world.filled.get(at).copied().unwrap_or(0.0);
+        self.serve(&world.replica, rps, world.grid.step)
     }
 
     /// Serves step `at` request by request, when that is wanted.
@@ -121,12 +136,16 @@ impl Cluster {
         })
     }
 
-    /// Serves step `at` as a fluid.
-    fn flow(&mut self, world: &World, at: usize) -> Outcome {
-        let rps = world.filled.get(at).copied().unwrap_or(0.0);
-        let seconds = world.grid.step.as_secs_f64();
-        let safe = f64::from(self.ready) * world.capacity_rps;
-        let most = safe / world.safe_utilisation.max(1e-9);
+    /// Serves a rate for a step, as a fluid; what was ordered long enough ago is ready after it.
+    pub fn serve(&mut self, replica: &ReplicaModel, rps: f64, step: Duration) -> Outcome {
+        let outcome = self.flow(replica, rps, step.as_secs_f64());
+        self.advance();
+        outcome
+    }
+
+    fn flow(&mut self, replica: &ReplicaModel, rps: f64, seconds: f64) -> Outcome {
+        let safe = f64::from(self.ready) * replica.capacity_rps;
+        let most = f64::from(self.ready) * replica.most_rps();
         let waiting = self.backlog;
         let work = rps * seconds + waiting;
         let served = work.min(most * seconds);
@@ -134,7 +153,7 @@ impl Cluster {
         let dropped = (left - most * QUEUE_SECONDS).max(0.0);
         self.backlog = left - dropped;
         let utilisation = if most > 0.0 { (work / (most * seconds)).min(1.0) } else { 1.0 };
-        let mut latencies = world.latency.at(utilisation);
+        let mut latencies = replica.latencies(utilisation);
         // The queue's own delay: who arrives waits for what is before him.
         let queued_ms =
             if most > 0.0 { f64::midpoint(waiting, self.backlog) / most * 1e3 } else { 0.0 };

@@ -21,7 +21,7 @@ pub fn settings_for(config: &WorkloadConfig, scenario: &Scenario, world: &World)
     config.forecast.step = scenario.decision_interval;
     // Known to everybody here, peers included: what is compared is the decision.
     config.capacity = CapacitySource::Fixed;
-    config.target_rps_per_replica = Rps::new(world.capacity_rps).unwrap_or_default();
+    config.target_rps_per_replica = Rps::new(world.replica.capacity_rps).unwrap_or_default();
     config
 }
 

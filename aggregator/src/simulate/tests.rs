@@ -9,7 +9,7 @@ fn world(rates: &[f64], scenario: &Scenario) -> World {
 fn a_replica_serves_from_the_step_after_its_start() {
     let scenario = Scenario::default();
     let world = world(&[100.0; 40], &scenario);
-    let mut cluster = Cluster::new(&world, &scenario, 3);
+    let mut cluster = Cluster::new(&scenario, 3);
     cluster.step(&world, 0);
     cluster.order(5);
     let ready: Vec<u32> = (1..8).map(|at| cluster.step(&world, at).ready).collect();
@@ -21,7 +21,7 @@ fn a_replica_serves_from_the_step_after_its_start() {
 fn starting_replicas_are_billed_and_end_first() {
     let scenario = Scenario::default();
     let world = world(&[100.0; 40], &scenario);
-    let mut cluster = Cluster::new(&world, &scenario, 3);
+    let mut cluster = Cluster::new(&scenario, 3);
     cluster.order(7);
     assert_eq!((cluster.step(&world, 0).replicas, cluster.ready()), (7, 3));
     cluster.order(4);
@@ -48,9 +48,9 @@ fn the_scored_load_requires_the_mean_that_was_asked_for() {
 fn the_objective_holds_up_to_the_capacity_and_not_above() {
     let scenario = Scenario::default();
     let mut world = world(&[100.0; 40], &scenario);
-    let full = 5.0 * world.capacity_rps;
+    let full = 5.0 * world.replica.capacity_rps;
     world.filled = vec![full * 0.999, full * 1.001];
-    let at = |at: usize| Cluster::new(&world, &scenario, 5).step(&world, at);
+    let at = |at: usize| Cluster::new(&scenario, 5).step(&world, at);
     let (below, above) = (at(0), at(1));
     assert!(!below.violated && above.violated);
     // The closed form says the same: the latency at the objective's quantile is the objective.
@@ -62,9 +62,9 @@ fn the_objective_holds_up_to_the_capacity_and_not_above() {
 fn what_cannot_be_served_waits_and_what_waits_too_long_is_dropped() {
     let scenario = Scenario::default();
     let mut world = world(&[100.0; 40], &scenario);
-    let most = 5.0 * world.capacity_rps / scenario.safe_utilisation();
+    let most = 5.0 * world.replica.capacity_rps / scenario.safe_utilisation();
     world.filled = vec![most * 1.05, most * 2.0, most * 0.5, most * 0.5];
-    let mut cluster = Cluster::new(&world, &scenario, 5);
+    let mut cluster = Cluster::new(&scenario, 5);
     let outcomes: Vec<Outcome> = (0..4).map(|at| cluster.step(&world, at)).collect();
     assert!((outcomes[0].backlog - most * 0.75).abs() < 1e-6 && outcomes[0].dropped_share == 0.0);
     assert!((outcomes[1].backlog - most * 2.0).abs() < 1e-6 && outcomes[1].dropped_share > 0.3);
@@ -77,7 +77,7 @@ fn lost_telemetry_is_not_zero_and_the_same_seed_loses_the_same() {
     let scenario = Scenario { telemetry_loss: 0.3, ..Scenario::default() };
     let world = world(&[100.0; 200], &scenario);
     let run = || {
-        let mut cluster = Cluster::new(&world, &scenario, 5);
+        let mut cluster = Cluster::new(&scenario, 5);
         let observe = |at: usize| {
             let outcome = cluster.step(&world, at);
             let now = crate::units::Timestamp::from_secs(15 * (at as u64 + 1));
@@ -95,7 +95,7 @@ fn lost_telemetry_is_not_zero_and_the_same_seed_loses_the_same() {
 fn start_up_times_spread_and_failed_replicas_come_back() {
     let scenario = Scenario { startup_jitter: 0.4, crashes_per_hour: 2.0, ..Scenario::default() };
     let world = world(&[100.0; 2_000], &scenario);
-    let mut cluster = Cluster::new(&world, &scenario, 50);
+    let mut cluster = Cluster::new(&scenario, 50);
     let ready: Vec<u32> = (0..2_000).map(|at| cluster.step(&world, at).ready).collect();
     assert_eq!(cluster.replicas(), 50);
     assert!(ready.iter().any(|ready| *ready < 50));
@@ -109,13 +109,13 @@ fn one_by_one_and_as_a_fluid_replicas_do_the_same() {
     // An hour of swings through half, full and too much load of 12 replicas.
     let scenario = Scenario::default();
     let mut world = world(&[100.0; 40], &scenario);
-    let capacity = world.capacity_rps;
+    let capacity = world.replica.capacity_rps;
     world.filled = (0..240)
         .map(|step| 12.0 * capacity * (0.8 + 0.24 * (f64::from(step) / 20.0).sin()))
         .collect();
     let run = |service: Service| {
         let scenario = Scenario { service, ..scenario.clone() };
-        let mut cluster = Cluster::new(&world, &scenario, 12);
+        let mut cluster = Cluster::new(&scenario, 12);
         let outcomes: Vec<Outcome> = (0..240).map(|at| cluster.step(&world, at)).collect();
         let mean = |part: fn(&Outcome) -> f64| outcomes.iter().map(part).sum::<f64>() / 240.0;
         [

@@ -2,15 +2,14 @@
 
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
 
-use super::schema::{AUTOSCALERS, DECISIONS, FRAMES, LOADS, STATES, WINDOWS, WORKLOADS};
+use super::schema::{AUTOSCALERS, BOARDS, DECISIONS, FRAMES, LOADS, STATES, WINDOWS, WORKLOADS};
 use super::{StoreError, WorkloadId, database_error as failed};
 use crate::journal::Decision;
 use crate::units::{Timestamp, WorkloadKey};
 
 /// What a restart does with each thing that was stored, in the order in which it comes: all
 /// workloads, then their states, then all windows oldest first, then autoscalers, their
-/// loads and decisions,
-/// then batches in the order of their acknowledgement.
+/// loads, boards and decisions, then batches in the order of their acknowledgement.
 pub trait Loaded {
     /// A workload and its number.
     fn workload(&mut self, id: WorkloadId, key: WorkloadKey);
@@ -28,6 +27,8 @@ pub trait Loaded {
     fn autoscaler(&mut self, id: WorkloadId, bytes: &[u8]);
     /// The load that it learned from.
     fn load(&mut self, id: WorkloadId, bytes: &[u8]);
+    /// The scores of the policies beside it.
+    fn board(&mut self, id: WorkloadId, bytes: &[u8]);
     /// The newest decision of a workload.
     fn decision(&mut self, id: WorkloadId, decision: Decision);
     /// Frames that were acknowledged and may not be in every saved state yet.
@@ -85,6 +86,10 @@ pub(super) fn load(database: &Database, visit: &mut dyn Loaded) -> Result<(), St
     for row in transaction.open_table(LOADS).map_err(failed)?.iter().map_err(failed)? {
         let (id, bytes) = row.map_err(failed)?;
         visit.load(id.value(), bytes.value());
+    }
+    for row in transaction.open_table(BOARDS).map_err(failed)?.iter().map_err(failed)? {
+        let (id, bytes) = row.map_err(failed)?;
+        visit.board(id.value(), bytes.value());
     }
     for id in ids {
         for decision in decisions(&transaction, id, 1)? {

@@ -5,7 +5,7 @@ use redb::{Database, ReadableTable, Table, TableDefinition, WriteTransaction};
 use super::{Changes, DECISIONS_KEPT, StoreError, WorkloadId, database_error as failed, heat};
 
 /// Version of everything below. Raise it when a stored form changes.
-pub(super) const SCHEMA: u64 = 4;
+pub(super) const SCHEMA: u64 = 5;
 
 /// `schema` and its version.
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
@@ -27,6 +27,9 @@ pub(super) const AUTOSCALERS: TableDefinition<'_, WorkloadId, &[u8]> =
     TableDefinition::new("autoscalers");
 /// Workload to the load that its autoscaler learned from.
 pub(super) const LOADS: TableDefinition<'_, WorkloadId, &[u8]> = TableDefinition::new("loads");
+
+/// Workload to the scores of the policies beside the one in charge.
+pub(super) const BOARDS: TableDefinition<'_, WorkloadId, &[u8]> = TableDefinition::new("boards");
 
 /// Group of workloads, tier and number of a window to how long the requests of each took.
 pub(super) const HEAT: TableDefinition<'_, (u32, u8, u64), &[u8]> = TableDefinition::new("heat");
@@ -51,6 +54,7 @@ pub(super) fn prepare(database: &Database) -> Result<(), StoreError> {
         transaction.open_table(DECISIONS).map_err(failed)?;
         transaction.open_table(AUTOSCALERS).map_err(failed)?;
         transaction.open_table(LOADS).map_err(failed)?;
+        transaction.open_table(BOARDS).map_err(failed)?;
         transaction.open_table(HEAT).map_err(failed)?;
     }
     transaction.commit().map_err(failed)
@@ -89,16 +93,15 @@ pub(super) fn write(
             forget_decisions(&mut decisions, *id, decision.sequence)?;
         }
     }
-    if !changes.autoscalers.is_empty() {
-        let mut autoscalers = transaction.open_table(AUTOSCALERS).map_err(failed)?;
-        for (id, bytes) in changes.autoscalers {
-            autoscalers.insert(*id, bytes.as_slice()).map_err(failed)?;
+    let kept =
+        [(AUTOSCALERS, changes.autoscalers), (LOADS, changes.loads), (BOARDS, changes.boards)];
+    for (definition, rows) in kept {
+        if rows.is_empty() {
+            continue;
         }
-    }
-    if !changes.loads.is_empty() {
-        let mut loads = transaction.open_table(LOADS).map_err(failed)?;
-        for (id, bytes) in changes.loads {
-            loads.insert(*id, bytes.as_slice()).map_err(failed)?;
+        let mut table = transaction.open_table(definition).map_err(failed)?;
+        for (id, bytes) in rows {
+            table.insert(*id, bytes.as_slice()).map_err(failed)?;
         }
     }
     Ok(())

@@ -30,6 +30,8 @@ impl Loaded for Seen {
     }
     fn autoscaler(&mut self, _id: WorkloadId, _bytes: &[u8]) {}
     fn load(&mut self, _id: WorkloadId, _bytes: &[u8]) {}
+
+    fn board(&mut self, _id: WorkloadId, _bytes: &[u8]) {}
     fn decision(&mut self, _id: WorkloadId, _decision: Decision) {}
     fn batch(&mut self, number: u64, frames: SavedBatch<'_>) {
         self.batches.push((number, frames.map(|(at, bytes)| (at, bytes.to_vec())).collect()));
@@ -134,7 +136,7 @@ fn a_state_of_another_version_is_refused() {
     transaction.commit().unwrap();
     drop(database);
     let error = Store::open(&path(&directory)).unwrap_err();
-    assert_eq!(error.to_string(), "the state has schema 99, this build knows 4");
+    assert_eq!(error.to_string(), "the state has schema 99, this build knows 5");
 }
 
 #[test]

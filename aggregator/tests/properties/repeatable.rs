@@ -24,7 +24,7 @@ fn journal(seed: u64) -> String {
     workload.decision_interval = scenario.decision_interval;
     workload.forecast.step = scenario.decision_interval;
     let mut autoscaler = Autoscaler::new(&workload, Timestamp::default());
-    let mut cluster = Cluster::new(&world, &scenario, 10);
+    let mut cluster = Cluster::new(&scenario, 10);
     let mut journal = String::new();
     for at in 0..480 {
         let outcome = cluster.step(&world, at);

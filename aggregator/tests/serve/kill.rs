@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
@@ -115,11 +115,17 @@ async fn a_kill_in_the_middle_loses_and_doubles_nothing() {
         .collect();
     let mut decisions_before = 0;
     for _ in 0..3 {
-        tokio::time::sleep(Duration::from_millis(1_300)).await;
-        let detail = json_of(&client, &url, "/v1/workloads/demo/web/decisions?limit=1").await;
-        let sequence = detail["decisions"][0]["sequence"].as_u64().unwrap_or(0);
-        assert!(sequence >= decisions_before, "decisions go on from {decisions_before}");
-        decisions_before = sequence;
+        let deadline = Instant::now() + Duration::from_secs(20);
+        decisions_before = loop {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let all = json_of(&client, &url, "/v1/workloads/demo/web/decisions?limit=1").await;
+            let sequence = all["decisions"][0]["sequence"].as_u64().unwrap_or(0);
+            assert!(sequence >= decisions_before, "decisions go on from {decisions_before}");
+            if sequence > decisions_before {
+                break sequence;
+            }
+            assert!(Instant::now() < deadline, "no decision after {decisions_before} in 20 s");
+        };
         process.0.kill().unwrap();
         process.0.wait().unwrap();
         process = start(&config, &url, &client).await;

@@ -138,6 +138,17 @@ fn counts(controls: &[Managed<'_>], families: &mut Families<'_>) -> Result<(), f
     labelled(controls, families, ("actuations", "Writes of desired replicas", "result"), |c| {
         ControlCounters::read(&c.writes).into_iter().map(|(k, n)| (k.to_owned(), n)).collect()
     })?;
+    labelled(
+        controls,
+        families,
+        ("promotions", "Stages that a candidate came to", "stage"),
+        |c| {
+            ControlCounters::read(&c.promotions)
+                .into_iter()
+                .map(|(k, n)| (k.to_owned(), n))
+                .collect()
+        },
+    )?;
     labelled(controls, families, ("guards_bound", "Decisions that a guard bound", "guard"), |c| {
         ControlCounters::read(&c.guards).into_iter().collect()
     })

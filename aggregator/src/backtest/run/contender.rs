@@ -1,21 +1,14 @@
 //! Whoever decides in a backtest: Foresail at a price of risk, or a peer at a target.
 
-use std::sync::Arc;
-
-use thiserror::Error;
-
 use super::Stopwatch;
-use super::ablation::{self, Late};
 use super::leaders::Leaders;
-use crate::autoscaler::Autoscaler;
-use crate::backtest::oracle::Plan;
-use crate::backtest::peers::{Peer, PeerKind, PeerView};
+use crate::backtest::ablation::Late;
+use crate::backtest::choice::{Candidate, Choice};
+use crate::backtest::decider::{Decider, Seen};
+use crate::backtest::peers::PeerView;
 use crate::backtest::report::Run;
 use crate::backtest::score::Scorer;
-use crate::config::{Part, Profile, ScaleIn, WorkloadConfig};
-use crate::learning::adviser::Learned;
-use crate::learning::model::Model;
-use crate::policy::Standing;
+use crate::config::{Part, WorkloadConfig};
 use crate::simulate::{Cluster, Scenario, World, max_replicas};
 use crate::units::Timestamp;
 
@@ -25,98 +18,34 @@ const PRICES: [f64; 20] = [
     250.0, 500.0, 1_200.0, 2_500.0,
 ];
 
-/// A policy by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Choice {
-    /// Foresail with the configuration's profile, promoted for scale-in.
-    Foresail,
-    /// The same with the responsive profile.
-    Responsive,
-    /// The same with the calm profile.
-    Calm,
-    /// Foresail before promotion: the forecast only raises above observed demand.
-    Observed,
-    /// Foresail with a part of its algorithm left out.
-    Without(Part),
-    /// Another autoscaler.
-    Peer(PeerKind),
+/// Where contenders meet.
+#[derive(Clone, Copy)]
+pub(super) struct Setting<'a> {
+    pub(super) config: &'a WorkloadConfig,
+    pub(super) scenario: &'a Scenario,
+    pub(super) world: &'a World,
+    pub(super) oracle_pod_steps: u64,
 }
 
-/// A learned policy that is replayed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Candidate {
-    /// What the report calls it.
-    pub name: String,
-    /// What it has learned.
-    pub model: Arc<Model>,
-    /// How far it is trusted.
-    pub standing: Standing,
+impl Setting<'_> {
+    fn start(&self) -> Timestamp {
+        Timestamp::of_step(self.world.grid.first_index, self.world.grid.step)
+    }
 }
 
-/// No policy has this name.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("no policy is called {name}; known are {}", Choice::all().map(Choice::name).collect::<Vec<_>>().join(", "))]
-pub struct UnknownPolicy {
-    /// As given.
-    pub name: String,
-}
-
-impl Choice {
-    /// All policies.
-    pub fn all() -> impl Iterator<Item = Self> {
-        let own = [Self::Foresail, Self::Responsive, Self::Calm, Self::Observed];
-        own.into_iter().chain(PeerKind::ALL.into_iter().map(Self::Peer))
+/// The contenders of a policy: the default, and with `sweep` one for every other knob.
+pub(super) fn contenders_of(choice: Choice, setting: &Setting<'_>, sweep: bool) -> Vec<Contender> {
+    let mut all = vec![Contender::new(choice, None, setting)];
+    if sweep {
+        let knobs = match choice {
+            Choice::Peer(kind) => kind.knobs(),
+            _ => PRICES.to_vec(),
+        };
+        let default = all.first().map_or(f64::NAN, |contender| contender.knob);
+        let others = knobs.into_iter().filter(|knob| (knob - default).abs() > 1e-9);
+        all.extend(others.map(|knob| Contender::new(choice, Some(knob), setting)));
     }
-
-    /// Foresail whole, and once without each of its parts.
-    pub fn ablation() -> impl Iterator<Item = Self> {
-        let own = [Self::Foresail, Self::Responsive];
-        own.into_iter().chain(Part::ALL.into_iter().map(Self::Without))
-    }
-
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Foresail => "foresail",
-            Self::Responsive => "foresail-responsive",
-            Self::Calm => "foresail-calm",
-            Self::Observed => "foresail-observed",
-            Self::Without(part) => ablation::name(part),
-            Self::Peer(kind) => kind.name(),
-        }
-    }
-
-    /// The policy of a name.
-    ///
-    /// # Errors
-    /// [`UnknownPolicy`], which names all.
-    pub fn parse(name: &str) -> Result<Self, UnknownPolicy> {
-        let found = Self::all().chain(Self::ablation()).find(|choice| choice.name() == name);
-        found.ok_or_else(|| UnknownPolicy { name: name.to_owned() })
-    }
-
-    /// Its contenders: the default, and with `sweep` one for every other knob.
-    pub(super) fn contenders(
-        self,
-        config: &WorkloadConfig,
-        scenario: &Scenario,
-        world: &World,
-        sweep: bool,
-        plan: &Plan,
-    ) -> Vec<Contender> {
-        let make = |knob: Option<f64>| Contender::new(self, knob, config, scenario, world, plan);
-        let mut all = vec![make(None)];
-        if sweep {
-            let knobs = match self {
-                Self::Peer(kind) => kind.knobs(),
-                _ => PRICES.to_vec(),
-            };
-            let default = all.first().map_or(f64::NAN, |contender| contender.knob);
-            let others = knobs.into_iter().filter(|knob| (knob - default).abs() > 1e-9);
-            all.extend(others.map(|knob| make(Some(knob))));
-        }
-        all
-    }
+    all
 }
 
 /// What every contender of a step looks at.
@@ -136,18 +65,12 @@ pub(super) struct Served {
     pub(super) violated: bool,
 }
 
-/// Who decides.
-enum Policy {
-    Foresail(Box<Autoscaler>),
-    Peer(Box<dyn Peer>),
-}
-
 /// One policy at one knob with its own replicas.
 pub(super) struct Contender {
     name: String,
     knob: f64,
     is_default: bool,
-    policy: Policy,
+    decider: Decider,
     without: Option<Part>,
     late: Late,
     cluster: Cluster,
@@ -158,82 +81,42 @@ pub(super) struct Contender {
 }
 
 impl Contender {
-    fn new(
-        choice: Choice,
-        knob: Option<f64>,
-        config: &WorkloadConfig,
-        scenario: &Scenario,
-        world: &World,
-        plan: &Plan,
-    ) -> Self {
-        let start = Timestamp::of_step(world.grid.first_index, world.grid.step);
-        let (policy, value) = match choice {
-            Choice::Peer(kind) => {
-                let value = knob.unwrap_or_else(|| kind.default_knob());
-                let day = (86_400.0 / world.grid.step.as_secs_f64()).round().max(1.0);
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "at most 86,400 steps of a second"
-                )]
-                (Policy::Peer(kind.build(value, day as usize)), value)
-            }
-            own => {
-                let mut config = config.clone();
-                config.scale_in = ScaleIn::Forecast;
-                match own {
-                    Choice::Responsive => config.profile = Profile::Responsive,
-                    Choice::Calm => config.profile = Profile::Calm,
-                    Choice::Observed => config.scale_in = ScaleIn::Observed,
-                    Choice::Without(part) => ablation::leave_out(&mut config, part),
-                    Choice::Foresail | Choice::Peer(_) => {}
-                }
-                let mut autoscaler = Autoscaler::new(&config, start);
-                if let Some(price) = knob {
-                    autoscaler = autoscaler.with_price(price);
-                }
-                (Policy::Foresail(Box::new(autoscaler)), knob.unwrap_or(0.0))
-            }
+    fn new(choice: Choice, knob: Option<f64>, setting: &Setting<'_>) -> Self {
+        let decider = choice.decider(setting.config, setting.start(), knob);
+        let mut contender = Self::with(choice.name(), decider, choice.without(), setting);
+        contender.is_default = knob.is_none();
+        contender.knob = match choice {
+            Choice::Peer(kind) => knob.unwrap_or_else(|| kind.default_knob()),
+            _ => knob.unwrap_or(0.0),
         };
-        let without = match choice {
-            Choice::Without(part) => Some(part),
-            _ => None,
-        };
+        contender
+    }
+
+    fn with(name: &str, decider: Decider, without: Option<Part>, setting: &Setting<'_>) -> Self {
+        let Setting { scenario, world, .. } = *setting;
         let first = world.required(0);
         Self {
-            name: choice.name().to_owned(),
-            knob: value,
-            is_default: knob.is_none(),
-            policy,
+            name: name.to_owned(),
+            knob: 0.0,
+            is_default: true,
+            decider,
             without,
             late: Late::of(without, scenario.decision_interval),
-            cluster: Cluster::new(world, scenario, first + first / 4 + 1),
+            cluster: Cluster::new(scenario, first + first / 4 + 1),
             scenario: scenario.clone(),
-            scorer: Scorer::new(world.grid.step, plan.pod_steps),
+            scorer: Scorer::new(world.grid.step, setting.oracle_pod_steps),
             times: Vec::new(),
         }
     }
 
-    pub(super) fn name(&self) -> &str {
-        &self.name
+    /// Foresail with a learned policy that corrects its answer.
+    pub(super) fn learned(candidate: &Candidate, setting: &Setting<'_>) -> Self {
+        let decider = candidate.decider(setting.config, setting.start());
+        Self::with(&candidate.name, decider, None, setting)
     }
 
-    /// Foresail with a learned policy that corrects its answer.
-    pub(super) fn learned(
-        candidate: &Candidate,
-        config: &WorkloadConfig,
-        scenario: &Scenario,
-        world: &World,
-        plan: &Plan,
-    ) -> Self {
-        let mut contender = Self::new(Choice::Foresail, None, config, scenario, world, plan);
-        contender.name.clone_from(&candidate.name);
-        if let Policy::Foresail(autoscaler) = contender.policy {
-            let adviser = Box::new(Learned::new(Arc::clone(&candidate.model)));
-            let autoscaler = autoscaler.with_adviser(adviser, candidate.standing);
-            contender.policy = Policy::Foresail(Box::new(autoscaler));
-        }
-        contender
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// The part that is left out.
@@ -243,7 +126,7 @@ impl Contender {
 
     /// Whether it looks at a shared forecast.
     pub(super) const fn forecasts(&self) -> bool {
-        matches!(self.policy, Policy::Foresail(_))
+        self.decider.forecasts()
     }
 
     pub(super) const fn is_default(&self) -> bool {
@@ -254,30 +137,27 @@ impl Contender {
     pub(super) fn step(&mut self, step: &Step<'_>, watch: &dyn Stopwatch) -> Served {
         let outcome = self.cluster.step(step.world, step.at);
         let before = self.cluster.replicas();
+        let observation = self.cluster.observation(step.world, step.at, &outcome, step.now);
+        let observation = self.late.delayed(observation);
         let start = self.is_default.then(|| watch.micros());
-        let desired = match &mut self.policy {
-            Policy::Foresail(autoscaler) => {
-                let observation = self.cluster.observation(step.world, step.at, &outcome, step.now);
-                let observation = self.late.delayed(observation);
-                let curve = step.leaders.curve(self.without);
-                autoscaler.step_with(step.now, &observation, curve).decision.desired_replicas
-            }
-            Policy::Peer(peer) => peer.desired(&PeerView {
+        let desired = self.decider.decide(&Seen {
+            observation: &observation,
+            curve: step.leaders.curve(self.without),
+            peer: PeerView {
                 now: step.now,
                 step: step.world.grid.step,
                 rps: step.world.grid.rates.get(step.at).copied().flatten(),
                 cpu_utilisation: Some(outcome.utilisation),
                 ready: self.cluster.ready(),
                 replicas: before,
-                capacity_rps: step.world.capacity_rps,
+                capacity_rps: step.world.replica.capacity_rps,
                 startup: self.scenario.startup,
                 min: 1,
                 max: max_replicas(&self.scenario),
-            }),
-        };
+            },
+        });
         if let Some(start) = start {
-            let own = matches!(self.policy, Policy::Foresail(_));
-            let forecast = if own { step.leaders.micros(self.without) } else { 0.0 };
+            let forecast = if self.forecasts() { step.leaders.micros(self.without) } else { 0.0 };
             #[expect(clippy::cast_possible_truncation, reason = "a time in µs needs few digits")]
             self.times.push((watch.micros() - start + forecast) as f32);
         }
@@ -300,8 +180,8 @@ impl Contender {
             let at = (self.times.len() as f64 * share) as usize;
             self.times.get(at).copied().map(f64::from)
         };
-        let knob = match &self.policy {
-            Policy::Foresail(autoscaler) if self.is_default => autoscaler.risk_price(),
+        let knob = match &self.decider {
+            Decider::Foresail(autoscaler) if self.is_default => autoscaler.risk_price(),
             _ => self.knob,
         };
         Run {

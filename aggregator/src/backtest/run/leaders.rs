@@ -1,8 +1,8 @@
 //! The forecasts that contenders share: what the load will be does not depend on who scales.
 
 use super::Stopwatch;
-use super::ablation::{late_steps, leave_out};
 use crate::autoscaler::Autoscaler;
+use crate::backtest::ablation::{late_steps, leave_out};
 use crate::config::{Part, WorkloadConfig};
 use crate::forecast::Curve;
 use crate::simulate::World;

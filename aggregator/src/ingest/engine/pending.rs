@@ -20,6 +20,7 @@ pub(super) struct Pending {
     pub(super) decisions: Vec<(WorkloadId, Decision)>,
     pub(super) autoscalers: Vec<(WorkloadId, Vec<u8>)>,
     pub(super) loads: Vec<(WorkloadId, Vec<u8>)>,
+    pub(super) boards: Vec<(WorkloadId, Vec<u8>)>,
 }
 
 impl Pending {
@@ -31,20 +32,23 @@ impl Pending {
         }
     }
 
-    /// Takes what a control loop wants kept; an autoscaler and a load replace those before.
+    /// Takes what a control loop wants kept; an autoscaler, a load and a board replace those before.
     pub(super) fn take_record(&mut self, record: Record) {
         if let Some(decision) = record.decision
             && self.decisions.len() < MAX_PENDING
         {
             self.decisions.push((record.workload, decision));
         }
-        if let Some(bytes) = record.autoscaler {
-            self.autoscalers.retain(|(id, _)| *id != record.workload);
-            self.autoscalers.push((record.workload, bytes));
-        }
-        if let Some(bytes) = record.load {
-            self.loads.retain(|(id, _)| *id != record.workload);
-            self.loads.push((record.workload, bytes));
+        let kept = [
+            (&mut self.autoscalers, record.autoscaler),
+            (&mut self.loads, record.load),
+            (&mut self.boards, record.board),
+        ];
+        for (rows, bytes) in kept {
+            if let Some(bytes) = bytes {
+                rows.retain(|(id, _)| *id != record.workload);
+                rows.push((record.workload, bytes));
+            }
         }
     }
 }

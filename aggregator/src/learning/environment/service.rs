@@ -66,7 +66,7 @@ pub struct Direct {
 impl Direct {
     /// Episodes of 960 steps from anywhere in a world.
     pub fn new(world: Arc<World>, scenario: &Scenario, prices: Prices) -> Self {
-        let cluster = Cluster::new(&world, scenario, 1);
+        let cluster = Cluster::new(scenario, 1);
         let scenario = scenario.clone();
         let mut new =
             Self { world, scenario, prices, cluster, at: 0, end: 0, seen: [0.0; 5], last_rps: 0.0 };
@@ -79,7 +79,7 @@ impl Direct {
         self.at += 1;
         let replicas = self.cluster.replicas();
         let ready = self.cluster.ready();
-        let capacity = f64::from(ready.max(1)) * self.world.capacity_rps;
+        let capacity = f64::from(ready.max(1)) * self.world.replica.capacity_rps;
         let log = |a: f64, b: f64| (a.max(1e-9) / b.max(1e-9)).ln().clamp(-3.0, 3.0);
         let seen = [
             log(outcome.rps, capacity),
@@ -114,7 +114,7 @@ impl Environment for Direct {
         self.scenario.seed = seed;
         let needed = self.world.required(self.at);
         let replicas = needed + u32::try_from(chance.below(needed as usize + 1)).unwrap_or(0);
-        self.cluster = Cluster::new(&self.world, &self.scenario, replicas);
+        self.cluster = Cluster::new(&self.scenario, replicas);
         self.last_rps = self.world.filled.get(self.at).copied().unwrap_or(0.0);
         self.serve();
     }

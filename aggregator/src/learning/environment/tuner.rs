@@ -179,7 +179,7 @@ impl Tuner {
             reason = "a few times the replicas of a step"
         )]
         let replicas = (f64::from(recording.world.required(0)) * replicas) as u32 + 1;
-        let cluster = Cluster::new(&recording.world, &scenario, replicas);
+        let cluster = Cluster::new(&scenario, replicas);
         let steps = recording.len();
         self.episode = Some(Episode {
             recording,
@@ -241,7 +241,7 @@ impl Tuner {
 impl Episode {
     fn serve(&mut self) -> Outcome {
         if self.at == self.slower_from {
-            self.recording.world.capacity_rps *= 1.0 - self.slower_by;
+            self.recording.world.replica.capacity_rps *= 1.0 - self.slower_by;
         }
         let world = &self.recording.world;
         let outcome = self.cluster.step(world, self.at);
@@ -332,7 +332,7 @@ impl Environment for Tuner {
         scenario.startup = scenario.startup.max(Duration::from_millis(1));
         let size = factor(size, &mut chance);
         scenario.mean_replicas *= size;
-        recording.world.capacity_rps /= size;
+        recording.world.replica.capacity_rps /= size;
         scenario.crashes_per_hour = crashes_per_hour * chance.uniform();
         scenario.telemetry_loss = telemetry_loss * chance.uniform();
         // Half of the episodes meet a price of risk that has had time to settle somewhere.

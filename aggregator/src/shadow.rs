@@ -1,0 +1,254 @@
+//! Policies that run beside the one in charge, on the load that comes.
+//!
+//! Each has replicas of its own, which exist only here: ordered by its decisions, ready after the
+//! learned start-up time, serving the measured load at the learned capacity. Load does not depend on
+//! who scales, so this is an exact counterfactual but for that model; how far the model is off is
+//! seen from the replicas that there are, which go through it too.
+
+mod board;
+mod promotion;
+mod twin;
+
+use std::iter;
+use std::time::Duration;
+
+use crate::autoscaler::{Autoscaler, Way};
+use crate::backtest::choice::{Candidate, Choice};
+use crate::backtest::decider::Decider;
+use crate::capacity::slow_share;
+use crate::config::{CapacitySource, Mode, WorkloadConfig};
+use crate::forecast::Curve;
+use crate::journal::Observation;
+use crate::policy::misses;
+use crate::simulate::{Cluster, Outcome, ReplicaModel, Scenario};
+use crate::units::{Rps, Timestamp};
+use board::Entry;
+use promotion::Promotion;
+use twin::{Twin, View};
+
+pub use board::{Board, Score, Scoreboard, Window};
+pub use promotion::{Change, PromotionView, Stage};
+
+/// Coverage below which a rate is not the whole workload's.
+const TRUSTED_COVERAGE: f64 = 0.8;
+/// A silence of so many decision intervals, and every policy begins anew with the replicas that
+/// there are.
+const LONGEST_GAP: u32 = 4;
+/// How much longer than the mean service time requests may take, over the logarithm of the share
+/// that may be slower: the modelled queue of four workers then holds the objective up to a
+/// utilisation of about 0.8.
+const PATIENCE: f64 = 1.52;
+
+/// A policy that can run beside the one in charge.
+#[derive(Clone, Debug)]
+pub enum Shadow {
+    /// Foresail with the workload's own settings.
+    Configured,
+    /// Foresail in one of its ways, or another autoscaler.
+    Known(Choice),
+    /// A learned policy.
+    Learned(Candidate),
+}
+
+impl Shadow {
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Configured => "configured",
+            Self::Known(choice) => choice.name(),
+            Self::Learned(candidate) => &candidate.name,
+        }
+    }
+
+    /// How the autoscaler in charge decides when this policy leads; `None` for another autoscaler,
+    /// which cannot lead.
+    pub fn way(&self, config: &WorkloadConfig) -> Option<Way> {
+        match self {
+            Self::Configured => Some(Way::of(config)),
+            Self::Known(choice) => Some(Way::of(&choice.settings(config)?)),
+            Self::Learned(candidate) => Some(candidate.way(config)),
+        }
+    }
+
+    fn decider(&self, config: &WorkloadConfig, start: Timestamp) -> Decider {
+        match self {
+            Self::Configured => Decider::Foresail(Box::new(Autoscaler::new(config, start))),
+            Self::Known(choice) => choice.decider(config, start, None),
+            Self::Learned(candidate) => candidate.decider(config, start),
+        }
+    }
+}
+
+/// What the one in charge knows when it has decided.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment<'a> {
+    /// When.
+    pub now: Timestamp,
+    /// What was measured since the last decision.
+    pub observation: &'a Observation,
+    /// The forecast, which all share.
+    pub curve: Option<&'a Curve>,
+    /// What decisions take for a replica's capacity.
+    pub safe: Rps,
+    /// What it most likely is.
+    pub likely: Rps,
+    /// Time from ordering a replica until it serves.
+    pub startup: Duration,
+}
+
+/// The policies beside the one in charge of a workload, and how each fares.
+#[derive(Debug)]
+pub struct Shadows {
+    config: WorkloadConfig,
+    policies: Vec<Shadow>,
+    scenario: Scenario,
+    replica: ReplicaModel,
+    twins: Vec<Twin>,
+    /// The replicas that there are.
+    actual: Cluster,
+    board: Board,
+    /// When the last decision was, and the replicas then: ready, and in all.
+    last: Option<(Timestamp, u32, u32)>,
+}
+
+impl Shadows {
+    /// Begins, with the scores so far. The workload's own settings are always among the policies.
+    pub fn new(
+        config: &WorkloadConfig,
+        others: Vec<Shadow>,
+        mut board: Board,
+        now: Timestamp,
+    ) -> Self {
+        let policies: Vec<_> = iter::once(Shadow::Configured).chain(others).collect();
+        board.retain(|name| policies.iter().any(|policy| policy.name() == name));
+        let objective = &config.objective;
+        let slow = (1.0 - objective.quantile.get()).max(1e-6);
+        let scenario = Scenario {
+            objective_quantile: objective.quantile.get(),
+            objective_latency: objective.latency,
+            mean_service: objective.latency.div_f64(PATIENCE * -slow.ln()),
+            budget: objective.budget.get(),
+            decision_interval: config.decision_interval,
+            startup: config.startup_time,
+            ..Scenario::default()
+        };
+        let mut config = config.clone();
+        config.mode = Mode::Active;
+        config.capacity = CapacitySource::Fixed;
+        let replica = ReplicaModel::new(&scenario, config.target_rps_per_replica.get());
+        let actual = Cluster::new(&scenario, 1);
+        board.promotion = config.promotion.as_ref().map(|terms| {
+            let before = board.promotion.take();
+            let goes_on = before.filter(|before| before.candidate() == terms.candidate);
+            goes_on.unwrap_or_else(|| Promotion::new(&terms.candidate, now))
+        });
+        Self { config, policies, scenario, replica, twins: Vec::new(), actual, board, last: None }
+    }
+
+    /// The scores so far.
+    pub const fn board(&self) -> &Board {
+        &self.board
+    }
+
+    /// Serves what was measured since the last decision with every policy's replicas, and lets each
+    /// decide. A time without trusted telemetry is not scored. Gives the candidate's change of stage.
+    pub fn step(&mut self, moment: &Moment<'_>) -> Option<Change> {
+        let seen = moment.observation;
+        let (Some(replicas), Some(ready)) = (seen.current_replicas, seen.ready_replicas) else {
+            return None;
+        };
+        let longest = LONGEST_GAP * self.config.decision_interval;
+        let before = self.last.replace((moment.now, ready, replicas));
+        let Some((_, then_ready, then)) =
+            before.filter(|(at, ..)| moment.now.since(*at) <= longest)
+        else {
+            self.begin(moment, ready, replicas);
+            return None;
+        };
+        let trusted = seen.coverage.is_some_and(|share| share.get() >= TRUSTED_COVERAGE);
+        let rps = seen.rps.filter(|_| trusted)?;
+        let missed = misses(&self.config.objective, seen)?;
+        self.replica.capacity_rps = moment.likely.get().max(1e-9);
+        self.scenario.startup = moment.startup;
+        let measured = self.score_actual(moment, rps, missed, (then_ready, then));
+        self.step_twins(moment, rps);
+        self.promote(moment.now, &measured)
+    }
+
+    fn step_twins(&mut self, moment: &Moment<'_>, rps: Rps) {
+        let view = View {
+            moment,
+            rps,
+            replica: &self.replica,
+            config: &self.config,
+            delay_steps: self.scenario.delay_steps(),
+        };
+        for twin in &mut self.twins {
+            let (outcome, is_change) = twin.step(&view);
+            let entry = Entry::new(&outcome, is_change, self.config.decision_interval);
+            self.board.add_policy(&twin.name, moment.now, &entry);
+        }
+    }
+
+    /// The policy that is in charge at `now`.
+    pub fn leader(&self, now: Timestamp) -> &Shadow {
+        let named = self.config.promotion.as_ref().zip(self.board.promotion.as_ref());
+        named
+            .filter(|(terms, promotion)| promotion.leads(terms, now))
+            .and_then(|(terms, _)| {
+                self.policies.iter().find(|policy| policy.name() == terms.candidate)
+            })
+            .unwrap_or(&Shadow::Configured)
+    }
+
+    /// Lets the candidate go on or back.
+    fn promote(&mut self, now: Timestamp, measured: &Entry) -> Option<Change> {
+        let terms = self.config.promotion.as_ref()?;
+        let scores = self.board.gate_scores(&terms.candidate, Shadow::Configured.name());
+        let promotion = self.board.promotion.as_mut()?;
+        promotion.observe(terms, now, measured);
+        promotion.consider(terms, self.config.objective.budget.get(), now, &scores)
+    }
+
+    /// Every policy begins with the replicas that there are.
+    fn begin(&mut self, moment: &Moment<'_>, ready: u32, replicas: u32) {
+        let twin = |shadow: &Shadow| {
+            let mut cluster = Cluster::new(&self.scenario, ready);
+            cluster.order(replicas);
+            let decider = shadow.decider(&self.config, moment.now);
+            Twin::new(shadow.name(), decider, cluster)
+        };
+        self.twins = self.policies.iter().map(twin).collect();
+        self.actual = Cluster::new(&self.scenario, ready);
+    }
+
+    /// Scores the replicas that there are: as measured, and through the model.
+    fn score_actual(
+        &mut self,
+        moment: &Moment<'_>,
+        rps: Rps,
+        missed: bool,
+        (ready, replicas): (u32, u32),
+    ) -> Entry {
+        let seen = moment.observation;
+        let required = self.replica.required(rps.get());
+        self.board.require(required, &self.scenario);
+        self.actual.set_ready(ready);
+        let interval = self.config.decision_interval;
+        let mut modelled = self.actual.serve(&self.replica, rps.get(), interval);
+        modelled.replicas = replicas;
+        let latency = self.config.objective.latency;
+        let measured = Outcome {
+            violated: missed,
+            slow_share: slow_share(seen.p50_ms, seen.p95_ms, seen.p99_ms, latency).unwrap_or(0.0),
+            dropped_share: 0.0,
+            ..modelled
+        };
+        let is_change = seen.current_replicas != Some(replicas);
+        let entries = [measured, modelled].map(|outcome| Entry::new(&outcome, is_change, interval));
+        self.board.add_actual(moment.now, entries)
+    }
+}
+
+#[cfg(test)]
+mod tests;
