@@ -129,8 +129,12 @@ async fn a_kill_in_the_middle_loses_and_doubles_nothing() {
         process.0.kill().unwrap();
         process.0.wait().unwrap();
         process = start(&config, &url, &client).await;
-        let detail = json_of(&client, &url, "/v1/workloads/demo/web").await;
-        assert_ne!(detail["desired_replicas"], Value::Null, "the last decision is back");
+        // Frames are taken before the loops begin, so it may take a moment.
+        let deadline = now_secs() + 20;
+        while json_of(&client, &url, "/v1/workloads/demo/web").await["desired_replicas"].is_null() {
+            assert!(now_secs() < deadline, "the last decision is back");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
     stop.store(true, Ordering::Relaxed);
     let mut sent = Sent::default();
