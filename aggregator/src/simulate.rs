@@ -28,6 +28,16 @@ pub enum Service {
     Requests,
 }
 
+/// How a replica works on requests, where they come one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Discipline {
+    /// Each worker on one at a time, first come, first served.
+    #[default]
+    Queue,
+    /// All that are there share the workers.
+    Sharing,
+}
+
 /// How a request finds a replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Balance {
@@ -60,6 +70,8 @@ pub struct Scenario {
     pub service_cv: f64,
     /// How requests find a replica, where they come one by one.
     pub balance: Balance,
+    /// How a replica works on them.
+    pub discipline: Discipline,
     /// Whether requests are a fluid or come one by one.
     pub service: Service,
     /// Share of requests that must be within the latency.
@@ -90,6 +102,7 @@ impl Default for Scenario {
             mean_service: Duration::from_millis(50),
             service_cv: 1.0,
             balance: Balance::Random,
+            discipline: Discipline::Queue,
             service: Service::Fluid,
             objective_quantile: 0.99,
             objective_latency: Duration::from_millis(350),

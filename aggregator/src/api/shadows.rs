@@ -15,5 +15,5 @@ pub(super) async fn shadows(
     let workload = find(&app, Path((namespace.clone(), name.clone())))?;
     let control =
         app.controls.get(&workload.key).ok_or(ApiError::NoObjective { namespace, name })?;
-    Ok(Json(control.read(|status| status.scores.clone()).unwrap_or_default()))
+    Ok(Json(control.read(|status| status.shadows.clone()).unwrap_or_default()))
 }

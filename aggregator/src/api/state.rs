@@ -123,7 +123,7 @@ pub struct ControlStatus {
     /// The last write.
     pub actuation: Option<Actuation>,
     /// How the policies beside the one in charge fare; `None` before the first decision.
-    pub scores: Option<Scoreboard>,
+    pub shadows: Option<Scoreboard>,
 }
 
 /// Counts of one control loop.

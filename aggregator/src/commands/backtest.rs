@@ -18,7 +18,7 @@ use crate::backtest::trace::Trace;
 use crate::config::WorkloadConfig;
 use crate::models;
 use crate::shadow::Shadow;
-use crate::simulate::{Balance, Scenario, Service};
+use crate::simulate::{Balance, Discipline, Scenario, Service};
 
 /// Arguments of `foresail backtest`.
 #[derive(Args, Debug)]
@@ -98,6 +98,10 @@ pub struct Arguments {
     /// instead of to any.
     #[arg(long, requires = "requests")]
     least_request: bool,
+    /// With --requests: whether each waits for a worker of its own (`queue`) or all of a replica share
+    /// its workers as they share CPU (`sharing`).
+    #[arg(long, default_value = "queue", value_parser = ["queue", "sharing"])]
+    discipline: String,
     /// With --requests: coefficient of variation of service times, 1 for an exponential distribution.
     #[arg(long, default_value_t = 1.0, requires = "requests")]
     service_cv: f64,
@@ -223,6 +227,10 @@ fn scenario(arguments: &Arguments) -> anyhow::Result<Scenario> {
         seed: arguments.seed,
         service: if arguments.requests { Service::Requests } else { Service::Fluid },
         balance: if arguments.least_request { Balance::LeastRequest } else { Balance::Random },
+        discipline: match arguments.discipline.as_str() {
+            "sharing" => Discipline::Sharing,
+            _ => Discipline::Queue,
+        },
         service_cv: check("service-cv", arguments.service_cv, 0.0, 10.0)?,
         ..Scenario::default()
     };

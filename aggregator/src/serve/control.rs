@@ -247,7 +247,7 @@ impl ControlLoop {
                     self.board_changed = true;
                 }
                 let scores = shadows.board().scores(now);
-                self.control.update(|status| status.scores = Some(scores));
+                self.control.update(|status| status.shadows = Some(scores));
                 self.shadows = Some(shadows);
             }
             Err(_) => self.failed_step("a shadow policy panicked; none runs until a restart"),

@@ -1,11 +1,19 @@
 //! The same replicas request by request: what the fluid's closed form is held against.
 //!
-//! Requests come as a Poisson process, each to a replica by chance or to the less busy of two; a
-//! replica works on several at once, first come, first served. A request counts in the step in which it came, and gives up when
-//! it would wait longer than [`QUEUE_SECONDS`](super::cluster::QUEUE_SECONDS).
+//! Requests come as a Poisson process, each to a replica by chance or to the less busy of two. A
+//! replica works on some at once, first come, first served: a request counts in the step in which it
+//! came, and gives up when it would wait longer than
+//! [`QUEUE_SECONDS`](super::cluster::QUEUE_SECONDS). Or all that are there share its workers: then a
+//! request counts in the step in which it ends, and is turned away where as many are there as would
+//! wait for that long.
+
+mod queue;
+mod sharing;
 
 use super::cluster::QUEUE_SECONDS;
-use super::{Balance, Chance, Scenario};
+use super::{Balance, Chance, Discipline, Scenario};
+use queue::Queue;
+use sharing::Sharing;
 
 /// What the requests of a step were like.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -45,25 +53,16 @@ impl Served {
 
 /// One replica.
 #[derive(Clone, Debug)]
-struct Replica {
-    /// When each worker is free again.
-    free_at: Vec<f64>,
-    /// Ends of requests that may still be open.
-    ends: Vec<f64>,
-}
-
-impl Replica {
-    /// Requests that wait or are worked on.
-    fn open(&mut self, at: f64) -> usize {
-        self.ends.retain(|end| *end > at);
-        self.ends.len()
-    }
+enum Replica {
+    Queue(Queue),
+    Sharing(Sharing),
 }
 
 /// Replicas with their queues.
 #[derive(Clone, Debug)]
 pub(super) struct Replicas {
     all: Vec<Replica>,
+    discipline: Discipline,
     balance: Balance,
     /// Begins, after the current step's end, of requests that have come already.
     begins: Vec<f64>,
@@ -79,6 +78,7 @@ impl Replicas {
     pub(super) fn new(scenario: &Scenario) -> Self {
         Self {
             all: Vec::new(),
+            discipline: scenario.discipline,
             balance: scenario.balance,
             begins: Vec::new(),
             now_s: 0.0,
@@ -93,10 +93,9 @@ impl Replicas {
     /// Serves requests at a mean rate for some seconds. Replicas that are taken away finish what
     /// they have.
     pub(super) fn step(&mut self, rps: f64, ready: u32, seconds: f64) -> Served {
-        let new = Replica { free_at: vec![self.now_s; self.workers], ends: Vec::new() };
-        self.all.resize(ready as usize, new);
-        let end = self.now_s + seconds;
         let mut served = Served::default();
+        self.resize(ready as usize, &mut served.latencies_s);
+        let end = self.now_s + seconds;
         let mut at = self.now_s;
         let mut busy_s = 0.0;
         let gap_s = 1.0 / rps.max(1e-12);
@@ -106,52 +105,83 @@ impl Replicas {
                 break;
             }
             served.requests += 1;
-            let Some((begin, service)) = self.arrive(at) else {
-                served.dropped += 1;
-                continue;
-            };
-            busy_s += service;
-            if begin > end {
-                self.begins.push(begin);
+            match self.arrive(at, end, &mut served.latencies_s) {
+                Some(busy) => busy_s += busy,
+                None => served.dropped += 1,
             }
-            let latency = begin + service - at;
-            served.slow += u32::from(latency > self.latency_s);
-            served.latencies_s.push(latency);
+        }
+        let mut waiting = 0;
+        for replica in &mut self.all {
+            if let Replica::Sharing(replica) = replica {
+                busy_s += replica.advance(end, &mut served.latencies_s);
+                waiting += replica.open().saturating_sub(self.workers);
+            }
         }
         self.now_s = end;
         self.begins.retain(|begin| *begin > end);
-        served.waiting = u32::try_from(self.begins.len()).unwrap_or(u32::MAX);
+        waiting += self.begins.len();
+        served.waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
         let most = f64::from(ready) * self.workers as f64 * seconds;
         served.utilisation = if most > 0.0 { (busy_s / most).min(1.0) } else { 1.0 };
+        let slow = served.latencies_s.iter().filter(|latency| **latency > self.latency_s).count();
+        served.slow = u32::try_from(slow).unwrap_or(u32::MAX);
         served.latencies_s.sort_by(f64::total_cmp);
         served
     }
 
-    /// A request comes: when it begins and how long it is served; `None` when it gives up.
-    fn arrive(&mut self, at: f64) -> Option<(f64, f64)> {
-        let service = self.service_s();
-        let which = self.choose(at);
-        let replica = self.all.get_mut(which)?;
-        let worker = replica.free_at.iter_mut().min_by(|a, b| a.total_cmp(b))?;
-        let begin = worker.max(at);
-        if begin - at > QUEUE_SECONDS {
-            return None;
+    fn resize(&mut self, ready: usize, latencies_s: &mut Vec<f64>) {
+        for mut replica in self.all.drain(ready.min(self.all.len())..) {
+            if let Replica::Sharing(replica) = &mut replica {
+                replica.advance(f64::INFINITY, latencies_s);
+            }
         }
-        *worker = begin + service;
-        if self.balance == Balance::LeastRequest {
-            replica.ends.push(begin + service);
+        let new = match self.discipline {
+            Discipline::Queue => Replica::Queue(Queue::new(self.now_s, self.workers)),
+            Discipline::Sharing => Replica::Sharing(Sharing::new(self.now_s, self.workers)),
+        };
+        self.all.resize(ready, new);
+    }
+
+    /// A request comes in a step that ends at `end`. Gives the worker time that was used; `None` when
+    /// it gives up or is turned away.
+    fn arrive(&mut self, at: f64, end: f64, latencies_s: &mut Vec<f64>) -> Option<f64> {
+        let work_s = self.service_s();
+        let which = self.choose(at, latencies_s);
+        let most_open = (QUEUE_SECONDS / self.mean_service_s + 1.0) * self.workers as f64;
+        match self.all.get_mut(which)? {
+            Replica::Queue(queue) => {
+                let begin = queue.arrive(at, work_s, QUEUE_SECONDS)?;
+                if begin > end {
+                    self.begins.push(begin);
+                }
+                latencies_s.push(begin + work_s - at);
+                Some(work_s)
+            }
+            Replica::Sharing(replica) => {
+                let used = replica.advance(at, latencies_s);
+                if replica.open() as f64 >= most_open {
+                    return None;
+                }
+                replica.arrive(work_s);
+                Some(used)
+            }
         }
-        Some((begin, service))
     }
 
     /// The replica that a request goes to.
-    fn choose(&mut self, at: f64) -> usize {
+    fn choose(&mut self, at: f64, latencies_s: &mut Vec<f64>) -> usize {
         let first = self.any();
         if self.balance == Balance::Random {
             return first;
         }
         let second = self.any();
-        let mut open = |which: usize| self.all.get_mut(which).map(|it| it.open(at));
+        let mut open = |which: usize| match self.all.get_mut(which)? {
+            Replica::Queue(queue) => Some(queue.open(at)),
+            Replica::Sharing(replica) => {
+                replica.advance(at, latencies_s);
+                Some(replica.open())
+            }
+        };
         if open(second) < open(first) { second } else { first }
     }
 
@@ -182,69 +212,4 @@ impl Replicas {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::queueing::{sojourn_quantile, sojourn_tail};
-
-    const HOUR: f64 = 3_600.0;
-
-    fn scenario(workers: u32, service_cv: f64) -> Scenario {
-        Scenario { workers, service_cv, ..Scenario::default() }
-    }
-
-    /// An hour and a half of one replica at a utilisation, the last hour of it.
-    fn hour(scenario: &Scenario, utilisation: f64) -> Served {
-        let mut replicas = Replicas::new(scenario);
-        let rps = utilisation * f64::from(scenario.workers) / 0.05;
-        replicas.step(rps * 4.0, 4, HOUR / 2.0);
-        replicas.step(rps * 4.0, 4, HOUR)
-    }
-
-    #[test]
-    fn its_latencies_are_those_of_the_m_m_c_queue() {
-        for (workers, utilisation) in [(1, 0.5), (4, 0.7), (4, 0.8), (16, 0.9)] {
-            let served = hour(&scenario(workers, 1.0), utilisation);
-            let slow = f64::from(served.slow) / f64::from(served.requests);
-            let wanted = sojourn_tail(workers, utilisation, 0.05, 0.35);
-            assert!((slow / wanted - 1.0).abs() < 0.08, "{workers}: {slow} for {wanted}");
-            for share in [0.5, 0.95, 0.99] {
-                let wanted = sojourn_quantile(workers, utilisation, 0.05, share) * 1e3;
-                let got = served.quantile_ms(share);
-                assert!((got / wanted - 1.0).abs() < 0.03, "{workers}: {got} for {wanted}");
-            }
-            assert!((served.utilisation - utilisation).abs() < 0.01);
-        }
-    }
-
-    #[test]
-    fn its_mean_wait_is_that_of_pollaczek_and_khinchine() {
-        for cv in [0.0, 0.5, 1.0] {
-            let served = hour(&scenario(1, cv), 0.5);
-            let wanted = 0.05 + 0.5 * 0.05 / (1.0 - 0.5) * f64::midpoint(1.0, cv * cv);
-            let got = served.mean_s();
-            assert!((got / wanted - 1.0).abs() < 0.03, "{got} for {wanted} at {cv}");
-        }
-    }
-
-    #[test]
-    fn the_less_busy_of_two_replicas_is_quicker_than_any() {
-        let slow = |balance: Balance| {
-            let served = hour(&Scenario { balance, ..scenario(4, 1.0) }, 0.8);
-            f64::from(served.slow) / f64::from(served.requests)
-        };
-        let (random, least) = (slow(Balance::Random), slow(Balance::LeastRequest));
-        assert!(least < random / 2.0, "{least} and {random}");
-    }
-
-    #[test]
-    fn who_would_wait_too_long_gives_up_and_the_others_wait() {
-        let mut replicas = Replicas::new(&scenario(4, 1.0));
-        let served = replicas.step(2.0 * 80.0, 1, 60.0);
-        assert!(served.waiting > 100 && served.utilisation > 0.95, "{}", served.waiting);
-        let dropped = f64::from(served.dropped) / f64::from(served.requests);
-        assert!((0.4..0.5).contains(&dropped), "{dropped}");
-        assert_eq!(replicas.step(0.0, 1, 60.0).waiting, 0);
-        let without = replicas.step(10.0, 0, 60.0);
-        assert!(without.requests > 400 && without.dropped == without.requests);
-    }
-}
+mod tests;

@@ -40,7 +40,7 @@ pub(super) fn encode(app: &App, families: &mut Families<'_>) -> Result<(), fmt::
     let rows: Vec<_> = known
         .iter()
         .flat_map(|(key, control)| {
-            let scores = control.read(|status| status.scores.as_ref().map(scores));
+            let scores = control.read(|status| status.shadows.as_ref().map(scores));
             scores.unwrap_or_default().into_iter().map(move |(policy, score)| (key, policy, score))
         })
         .collect();
