@@ -9,6 +9,7 @@ mod doors;
 mod history;
 mod listener;
 mod loops;
+mod shadows;
 mod tls;
 
 use std::sync::Arc;
@@ -25,7 +26,6 @@ use crate::clock;
 use crate::config::{ActuatorConfig, Config, KubernetesConfig, WorkloadConfig};
 use crate::ingest::{self, Engine, IngestThread, Restored};
 use crate::kubernetes::{self, Cluster, Elector, KubernetesError};
-use crate::models::{self, PolicyError};
 use crate::shadow::Shadow;
 use crate::sources::{self, Clients};
 use crate::store::{Store, StoreError};
@@ -33,9 +33,11 @@ use crate::units::{Rps, Timestamp, WorkloadKey};
 use controller::Controller;
 use listener::Door;
 use loops::Loops;
+use shadows::shadows;
 
 pub use doors::DoorError;
 pub use history::HistoryError;
+pub use shadows::ShadowError;
 pub use tls::TlsError;
 
 /// How long open connections may finish what they do after everything is saved.
@@ -63,25 +65,14 @@ pub enum ServeError {
         #[source]
         source: HistoryError,
     },
-    /// A policy that is to run beside the one in charge cannot be had. Correct `shadows`.
-    #[error("a policy in `shadows` of {workload} cannot be had")]
+    /// The policies beside the one in charge of a workload cannot run.
+    #[error("{workload} cannot have its shadows")]
     Shadow {
         /// Whose.
         workload: WorkloadKey,
         /// Why.
         #[source]
-        source: PolicyError,
-    },
-    /// The candidate is another autoscaler, which cannot be in charge. Name a way of Foresail or a model.
-    #[error(
-        "promotion.candidate of {workload} is {candidate}, another autoscaler; only ways of Foresail \
-         and models can be in charge"
-    )]
-    NoCandidate {
-        /// Whose.
-        workload: WorkloadKey,
-        /// Its name.
-        candidate: String,
+        source: ShadowError,
     },
     /// The system gives no thread or no client.
     #[error("the system does not give what is needed to start")]
@@ -285,7 +276,8 @@ fn restore(config: &Config) -> Result<Parts, ServeError> {
         workloads.push(Prepared {
             config: workload.clone(),
             samples: recorded_load(workload)?,
-            shadows: shadows(workload)?,
+            shadows: shadows(workload)
+                .map_err(|source| ServeError::Shadow { workload: workload.key.clone(), source })?,
         });
     }
     let (ingest, thread) = ingest::start(engine).map_err(ServeError::Start)?;
@@ -304,23 +296,6 @@ fn recorded_load(config: &WorkloadConfig) -> Result<Vec<(Timestamp, Rps)>, Serve
         "recorded load read"
     );
     Ok(samples)
-}
-
-/// The policies that a workload's settings name.
-fn shadows(config: &WorkloadConfig) -> Result<Vec<Shadow>, ServeError> {
-    let all = config.shadows.iter().map(|name| models::policy(name));
-    let all: Vec<Shadow> = all
-        .collect::<Result<_, _>>()
-        .map_err(|source| ServeError::Shadow { workload: config.key.clone(), source })?;
-    let candidate = config.promotion.as_ref().map(|terms| &terms.candidate);
-    let named = all.iter().find(|shadow| candidate.is_some_and(|name| name == shadow.name()));
-    match named {
-        Some(shadow) if shadow.way(config).is_none() => Err(ServeError::NoCandidate {
-            workload: config.key.clone(),
-            candidate: shadow.name().to_owned(),
-        }),
-        _ => Ok(all),
-    }
 }
 
 /// Sends live figures to whoever listens, each second, when the last one's frames have arrived.

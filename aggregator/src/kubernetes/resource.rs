@@ -4,6 +4,7 @@
 //! are absent have the defaults of the configuration file, where their meaning is written down.
 
 mod behavior;
+mod promotion;
 mod settings;
 mod status;
 
@@ -12,9 +13,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use behavior::{Behavior, PolicyType, ScalingPolicy, ScalingRules, SelectPolicy};
+pub use promotion::{Approval, Promotion};
 pub use settings::{InvalidSpec, settings};
 pub use status::{
-    Decided, DecidedGuard, ForecastAt, LastScale, MeshAutoscalerStatus, ProposedBy, condition,
+    Decided, DecidedGuard, Figures, ForecastAt, LastScale, MeshAutoscalerStatus, ProposedBy,
+    Scorecard, condition,
 };
 
 /// The finalizer of a resource that has a floor to give back.
@@ -97,6 +100,13 @@ pub struct MeshAutoscalerSpec {
     /// What to do when telemetry is old.
     #[serde(default)]
     pub fallback: Fallback,
+    /// Policies that run beside the one in charge and are scored, by their names in a backtest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(min = 1, max = 253)))]
+    pub shadows: Vec<String>,
+    /// Under which terms one of them may take the place of these settings; never unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promotion: Option<Promotion>,
 }
 
 const fn one() -> i32 {

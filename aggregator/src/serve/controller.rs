@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::loops::Loops;
+use super::shadows::shadows;
 use crate::api::App;
 use crate::clock::{self, Stopwatch};
 use crate::config::WorkloadConfig;
@@ -172,6 +173,18 @@ impl Controller {
             self.running.insert(key.clone(), running);
             return;
         }
+        let shadows = match shadows(&config) {
+            Ok(shadows) => shadows,
+            Err(error) => {
+                // Tried again each turn: a model's file may appear.
+                self.invalid.insert(key.clone(), InvalidSpec::shadow(&error));
+                if let Some(before) = before {
+                    before.managed.release();
+                    loops.stop(&before.config.key).await;
+                }
+                return;
+            }
+        };
         let mut managed = Managed::new(&self.cluster, resource, config.startup_time);
         let mut relearned = false;
         if let Some(before) = before {
@@ -186,7 +199,7 @@ impl Controller {
             namespace = key.0, name = key.1, mode = ?resource.spec.mode,
             actuation = ?resource.spec.actuation, "decides"
         );
-        loops.start_managed(config.clone(), managed.clone()).await;
+        loops.start_managed(config.clone(), managed.clone(), shadows).await;
         let (resource, since) = (Arc::clone(resource), Stopwatch::start());
         self.running.insert(key.clone(), Running { resource, config, managed, since, relearned });
     }

@@ -69,9 +69,14 @@ impl Loops {
     }
 
     /// The same for the target of a `MeshAutoscaler`.
-    pub(super) async fn start_managed(&mut self, config: WorkloadConfig, managed: Managed) {
+    pub(super) async fn start_managed(
+        &mut self,
+        config: WorkloadConfig,
+        managed: Managed,
+        shadows: Vec<Shadow>,
+    ) {
         let (source, actuator) = (Source::Managed(managed.clone()), Actuator::Managed(managed));
-        self.start_with(config, &[], Vec::new(), (source, actuator)).await;
+        self.start_with(config, &[], shadows, (source, actuator)).await;
     }
 
     async fn start_with(

@@ -105,10 +105,9 @@ impl Replicas {
                 break;
             }
             served.requests += 1;
-            match self.arrive(at, end, &mut served.latencies_s) {
-                Some(busy) => busy_s += busy,
-                None => served.dropped += 1,
-            }
+            let (used_s, is_taken) = self.arrive(at, end, &mut served.latencies_s);
+            busy_s += used_s;
+            served.dropped += u32::from(!is_taken);
         }
         let mut waiting = 0;
         for replica in &mut self.all {
@@ -142,28 +141,31 @@ impl Replicas {
         self.all.resize(ready, new);
     }
 
-    /// A request comes in a step that ends at `end`. Gives the worker time that was used; `None` when
-    /// it gives up or is turned away.
-    fn arrive(&mut self, at: f64, end: f64, latencies_s: &mut Vec<f64>) -> Option<f64> {
+    /// A request comes in a step that ends at `end`. Gives the worker time that was used, and whether
+    /// it is taken: it may give up or be turned away.
+    fn arrive(&mut self, at: f64, end: f64, latencies_s: &mut Vec<f64>) -> (f64, bool) {
         let work_s = self.service_s();
         let which = self.choose(at, latencies_s);
         let most_open = (QUEUE_SECONDS / self.mean_service_s + 1.0) * self.workers as f64;
-        match self.all.get_mut(which)? {
-            Replica::Queue(queue) => {
-                let begin = queue.arrive(at, work_s, QUEUE_SECONDS)?;
+        match self.all.get_mut(which) {
+            None => (0.0, false),
+            Some(Replica::Queue(queue)) => {
+                let Some(begin) = queue.arrive(at, work_s, QUEUE_SECONDS) else {
+                    return (0.0, false);
+                };
                 if begin > end {
                     self.begins.push(begin);
                 }
                 latencies_s.push(begin + work_s - at);
-                Some(work_s)
+                (work_s, true)
             }
-            Replica::Sharing(replica) => {
-                let used = replica.advance(at, latencies_s);
-                if replica.open() as f64 >= most_open {
-                    return None;
+            Some(Replica::Sharing(replica)) => {
+                let used_s = replica.advance(at, latencies_s);
+                let has_room = (replica.open() as f64) < most_open;
+                if has_room {
+                    replica.arrive(work_s);
                 }
-                replica.arrive(work_s);
-                Some(used)
+                (used_s, has_room)
             }
         }
     }

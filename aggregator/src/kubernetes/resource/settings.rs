@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 use super::{Actuation, Behavior, Capacity, MeshAutoscalerSpec, Mode, PolicyType, Profile};
-use super::{ScaleIn, ScalingRules, SelectPolicy};
+use super::{Approval, Promotion, ScaleIn, ScalingRules, SelectPolicy};
 use crate::config::{Config, WorkloadConfig};
 use crate::units::WorkloadKey;
 
@@ -17,6 +17,12 @@ use crate::units::WorkloadKey;
 pub struct InvalidSpec(String);
 
 impl InvalidSpec {
+    /// A policy that it names cannot be had.
+    pub fn shadow(error: &dyn std::error::Error) -> Self {
+        let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+        Self(format!("spec.shadows: {error}{cause}"))
+    }
+
     /// Another resource, or the configuration file, decides for the same workload.
     pub fn taken(key: &WorkloadKey) -> Self {
         Self(format!(
@@ -73,6 +79,8 @@ pub fn settings(
         })),
     );
     set("behavior", Some(behavior(&spec.behavior)));
+    set("shadows", Some(json!(spec.shadows)));
+    set("promotion", spec.promotion.as_ref().map(promotion));
     set(
         "actuator",
         Some(json!({"kubernetes": {
@@ -141,6 +149,22 @@ fn profile(profile: Profile) -> Value {
         Profile::Stable => "stable".into(),
         Profile::Calm => "calm".into(),
     }
+}
+
+fn promotion(terms: &Promotion) -> Value {
+    json!({
+        "candidate": terms.candidate,
+        "approval": match terms.approval {
+            Approval::Manual => "manual",
+            Approval::Automatic => "automatic",
+        },
+        "least_time": terms.least_time,
+        "least_gain": terms.least_gain,
+        "most_violations": terms.most_violations,
+        "turn": terms.turn,
+        "carry_over": terms.carry_over,
+        "least_turns_time": terms.least_turns_time,
+    })
 }
 
 fn behavior(behavior: &Behavior) -> Value {

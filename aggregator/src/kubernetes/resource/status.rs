@@ -57,9 +57,39 @@ pub struct MeshAutoscalerStatus {
     /// The last change that was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_scale: Option<LastScale>,
+    /// The last day in figures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scorecard: Option<Scorecard>,
     /// The last decision, as of this status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_decision: Option<Decided>,
+}
+
+/// What there was in the last day, and what this spec's settings would have done alone, by
+/// counterfactual replay. Whoever is in charge goes through the same model: `modelled`.
+#[derive(Clone, Debug, PartialEq, KubeSchema, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Scorecard {
+    /// Hours that were scored.
+    pub hours: f64,
+    /// Whoever was in charge, as measured.
+    pub measured: Figures,
+    /// The same replicas through the model.
+    pub modelled: Figures,
+    /// This spec's settings alone.
+    pub configured: Figures,
+}
+
+/// How a policy fared.
+#[derive(Clone, Debug, PartialEq, KubeSchema, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Figures {
+    /// Per cent of the requests in decision intervals that missed the objective.
+    pub violation_percent: f64,
+    /// Pods times hours.
+    pub pod_hours: f64,
+    /// The same over a plan made with the load known in advance.
+    pub cost_over_oracle: f64,
 }
 
 /// A forecast.

@@ -9,11 +9,12 @@ use crate::api::{Control, ControlStatus};
 use crate::ingest::Workload;
 use crate::journal::{Decision, Pause};
 use crate::kubernetes::resource::{
-    Actuation, Decided, DecidedGuard, ForecastAt, InvalidSpec, LastScale, MeshAutoscaler,
-    MeshAutoscalerStatus, Mode, ProposedBy, condition,
+    Actuation, Decided, DecidedGuard, Figures, ForecastAt, InvalidSpec, LastScale, MeshAutoscaler,
+    MeshAutoscalerStatus, Mode, ProposedBy, Scorecard, condition,
 };
 use crate::kubernetes::{Managed, Refusal, Seen};
 use crate::safety::{MAX_DATA_AGE, MIN_COVERAGE};
+use crate::shadow::{Score, Scoreboard, Shadow};
 use crate::units::{Timestamp, micros};
 
 /// Whether the objectives are met is looked at over so much of the newest telemetry.
@@ -71,6 +72,7 @@ impl Subject<'_> {
                 .and_then(|seen| seen.startup)
                 .and_then(|startup| i64::try_from(startup.as_secs()).ok()),
             last_scale: self.last_scale(),
+            scorecard: control.shadows.as_ref().and_then(scorecard),
             last_decision: decision.and_then(decided),
         }
     }
@@ -227,6 +229,23 @@ fn conflict(refusal: Option<&Refusal>, contested: bool) -> Says {
     }
 }
 
+/// Of the last day.
+fn scorecard(board: &Scoreboard) -> Option<Scorecard> {
+    let day = board.windows.get(1)?;
+    let figures = |score: &Score| Figures {
+        violation_percent: rounded(score.violation * 100.0),
+        pod_hours: rounded(score.pod_hours),
+        cost_over_oracle: rounded(score.cost_over_oracle),
+    };
+    let measured = day.measured.as_ref()?;
+    Some(Scorecard {
+        hours: rounded(measured.known_seconds / 3_600.0),
+        measured: figures(measured),
+        modelled: figures(day.modelled.as_ref()?),
+        configured: figures(day.policies.get(Shadow::Configured.name())?),
+    })
+}
+
 fn forecast(decision: &Decision) -> Option<ForecastAt> {
     let used = decision.forecast.as_ref()?;
     Some(ForecastAt {
@@ -294,6 +313,7 @@ pub(super) fn differs_in_figures(a: &MeshAutoscalerStatus, b: &MeshAutoscalerSta
         || differ(a.capacity_per_pod, b.capacity_per_pod)
         || differ(startup(a).map(|s| s as f64), startup(b).map(|s| s as f64))
         || a.last_decision.is_some() != b.last_decision.is_some()
+        || differ(a.scorecard.as_ref().map(|it| it.hours), b.scorecard.as_ref().map(|it| it.hours))
 }
 
 fn signed(count: u32) -> i32 {

