@@ -248,6 +248,12 @@ workloads:
                 "selectPolicy": "Min",
                 "policies": [{"type": "Pods", "value": 2, "periodSeconds": 60}],
             }},
+            "shadows": ["foresail-calm", "hpa-cpu"],
+            "promotion": {
+                "candidate": "foresail-calm", "approval": "Automatic", "leastTime": "24h",
+                "leastGain": 0.1, "mostViolations": 2.0, "turn": "30m", "carryOver": "5m",
+                "leastTurnsTime": "12h",
+            },
         }));
         let text = "
 workloads:
@@ -271,6 +277,9 @@ workloads:
         stabilization_window: 30s
         select_policy: min
         policies: [{ type: pods, value: 2, period: 60s }]
+    shadows: [foresail-calm, hpa-cpu]
+    promotion: { candidate: foresail-calm, approval: automatic, least_time: 24h, least_gain: 0.1,
+      most_violations: 2, turn: 30m, carry_over: 5m, least_turns_time: 12h }
     actuator: { kubernetes: { api_version: a/v1, kind: Rollout } }
 ";
         let learned = Some(Duration::from_secs(44));
@@ -294,12 +303,15 @@ workloads:
             "minReplicas": 30,
             "objectives": {"latency": {"threshold": "5m"}},
             "decisionInterval": "1h",
+            "promotion": {"candidate": "foresail-calm", "turn": "48h"},
         }));
         let problem = settings("shop", &spec, None).unwrap_err().to_string();
         for part in [
             "spec.objectives.latency.threshold: \"5m\" is not valid; use a duration from 1ms to 1m",
             "spec.decisionInterval: \"1h\" is not valid",
             "spec.minReplicas: 30 is not valid; use at most max_replicas (20)",
+            "spec.promotion.candidate: \"foresail-calm\" is not valid; use the name of a policy in",
+            "spec.promotion.turn: \"48h\" is not valid; use a duration from 1m to 24h",
         ] {
             assert!(problem.contains(part), "{problem}");
         }
