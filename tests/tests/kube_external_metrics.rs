@@ -1,5 +1,6 @@
 //! A real `HorizontalPodAutoscaler`, in the real kube-controller-manager, asks Foresail through the
-//! real kube-apiserver, with the manifests of `docs/external-metrics-and-keda.md`: it follows us up,
+//! real kube-apiserver, with what the chart renders for `externalMetrics.enabled` and the autoscaler
+//! of `docs/external-metrics-and-keda.md`: it follows us up,
 //! holds when we are killed, and follows again when we are back. Nobody else is answered.
 #![expect(
     clippy::unwrap_used,
@@ -67,7 +68,7 @@ struct Cluster {
 }
 
 impl Cluster {
-    /// A control plane with what the page says, and a Deployment to scale.
+    /// A control plane with what chart and page say, and a Deployment to scale.
     async fn start(name: &str) -> Self {
         let directory = WorkDir::new(name).unwrap();
         let sync = format!("{}s", SYNC.as_secs());
@@ -99,7 +100,11 @@ impl Cluster {
             self.apply(&manifest).await;
         }
         self.apply(&deployment()).await;
-        for mut manifest in manifests::in_page(PAGE).unwrap() {
+        let values = "--set externalMetrics.enabled=true";
+        let mut all = manifests::of_chart("external-metrics", values).unwrap();
+        assert_eq!(all.len(), 6, "{all:?}");
+        all.extend(manifests::in_page(PAGE).unwrap());
+        for mut manifest in all {
             match manifest["kind"].as_str().unwrap() {
                 "APIService" => manifest["spec"]["service"]["port"] = self.port.into(),
                 // KEDA does not run here; its client does, see kube_keda.rs.
@@ -114,7 +119,7 @@ impl Cluster {
         manifests::apply(&self.client, manifest).await.unwrap();
     }
 
-    /// The kubeconfig of Foresail's service account, which has the page's rights.
+    /// The kubeconfig of Foresail's service account, which has the chart's rights.
     async fn kubeconfig(&self) -> String {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), "foresail");
         let asked = TokenRequest {

@@ -194,6 +194,7 @@ impl Controller {
     /// Writes the statuses that have changed.
     async fn report(&mut self) {
         let now = clock::now();
+        let faults = self.app.kubernetes().map(|health| health.lately(now)).unwrap_or_default();
         for (key, resource) in self.cluster.resources().all() {
             let running = self.running.get(&key);
             let control = running.and_then(|it| self.app.controls.get(&it.config.key));
@@ -208,6 +209,7 @@ impl Controller {
                 control: control.as_deref(),
                 workload: workload.as_deref(),
                 pause: self.cluster.fence().pause(),
+                faults: &faults,
             };
             self.statuses.offer(&key, &resource, subject.status(now));
         }

@@ -12,7 +12,7 @@ use crate::kubernetes::resource::{
     Actuation, Decided, DecidedGuard, ForecastAt, InvalidSpec, LastScale, MeshAutoscaler,
     MeshAutoscalerStatus, Mode, ProposedBy, condition,
 };
-use crate::kubernetes::{Managed, Refusal, Seen};
+use crate::kubernetes::{Fault, Managed, Refusal, Seen};
 use crate::safety::{MAX_DATA_AGE, MIN_COVERAGE};
 use crate::units::{Timestamp, micros};
 
@@ -30,6 +30,8 @@ pub(super) struct Subject<'a> {
     pub(super) control: Option<&'a Control>,
     pub(super) workload: Option<&'a Workload>,
     pub(super) pause: Option<Pause>,
+    /// What of the API server does not work, or has not until a moment ago.
+    pub(super) faults: &'a [Fault],
 }
 
 /// A condition without its times.
@@ -122,10 +124,27 @@ impl Subject<'_> {
         if let Some(invalid) = self.invalid {
             return says(kind, false, "InvalidSpec", invalid.to_string());
         }
-        match refusal {
-            Some(refusal) => says(kind, false, refusal.reason, refusal.message.clone()),
+        if let Some(refusal) = refusal {
+            return says(kind, false, refusal.reason, refusal.message.clone());
+        }
+        match self.faults.iter().find(|fault| self.concerns(fault)) {
+            Some(fault) => says(kind, false, fault.reason(), fault.to_string()),
             None => says(kind, true, "ReadyToScale", "the target can be read and written"),
         }
+    }
+
+    /// Whether a fault of the API server stands in the way of this resource: what it is decided by
+    /// may be old, or nobody may write. What was refused to others, or to an event, does not.
+    fn concerns(&self, fault: &Fault) -> bool {
+        let asked = &fault.asked;
+        let is_here =
+            asked.namespace.is_none() || asked.namespace == self.resource.metadata.namespace;
+        let is_read = match asked.verb {
+            "list" | "watch" => true,
+            verb => verb == "get" && asked.resource.ends_with("/scale"),
+        };
+        let is_status = asked.resource == "meshautoscalers/status";
+        asked.resource == "leases" || (is_here && (is_read || is_status))
     }
 
     fn scaling_active(&self, seen: Option<Seen>, contested: bool) -> Says {
