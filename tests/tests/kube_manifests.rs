@@ -72,12 +72,20 @@ async fn the_api_server_takes_every_manifest() {
     let folders = shell.run(folders).unwrap();
     // Those of a filter have no namespace of their own: they are applied with -n.
     sets.extend(folders.lines().map(|folder| format!("kubectl kustomize {folder}")));
-    assert_eq!(sets.len(), 11, "{sets:?}");
+    assert_eq!(sets.len(), 12, "{sets:?}");
     shell.run("kubectl kustomize istio/base | kubectl apply --server-side -f -").unwrap();
     for set in &sets {
         let applied = shell.run(&format!("{set} | {APPLY}")).unwrap_or_else(|e| panic!("{e:#}"));
         assert!(applied.contains("serverside-applied"), "{set}: {applied}");
     }
+
+    // The module fits into a ConfigMap, as other meshes need it.
+    let module = paths::wasm().unwrap();
+    let made = format!(
+        "kubectl -n shop create configmap foresail-filter --from-file={}",
+        module.display()
+    );
+    shell.run(&made).unwrap();
 
     let misspelt = "kubectl kustomize istio/filter/sidecar | sed s/failStrategy/failstrategy/";
     let refused = shell.output(&format!("{misspelt} | {APPLY}")).unwrap();
