@@ -127,7 +127,9 @@ impl Subject<'_> {
         if let Some(refusal) = refusal {
             return says(kind, false, refusal.reason, refusal.message.clone());
         }
-        match self.faults.iter().find(|fault| self.concerns(fault)) {
+        // Who cannot read writes onto what is old: then the cause is told, not the conflict.
+        let faults = self.faults.iter().filter(|fault| self.concerns(fault));
+        match faults.min_by_key(|fault| !is_watch(fault)) {
             Some(fault) => says(kind, false, fault.reason(), fault.to_string()),
             None => says(kind, true, "ReadyToScale", "the target can be read and written"),
         }
@@ -139,10 +141,8 @@ impl Subject<'_> {
         let asked = &fault.asked;
         let is_here =
             asked.namespace.is_none() || asked.namespace == self.resource.metadata.namespace;
-        let is_read = match asked.verb {
-            "list" | "watch" => true,
-            verb => verb == "get" && asked.resource.ends_with("/scale"),
-        };
+        let is_read =
+            is_watch(fault) || (asked.verb == "get" && asked.resource.ends_with("/scale"));
         let is_status = asked.resource == "meshautoscalers/status";
         asked.resource == "leases" || (is_here && (is_read || is_status))
     }
@@ -184,6 +184,11 @@ impl Subject<'_> {
         };
         conditions.into_iter().map(dated).collect()
     }
+}
+
+/// Whether what a watch keeps up to date is old.
+fn is_watch(fault: &Fault) -> bool {
+    matches!(fault.asked.verb, "list" | "watch")
 }
 
 fn telemetry_ready(now: Timestamp, decision: Option<&Decision>) -> Says {
