@@ -10,6 +10,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "support/chart.rs"]
+mod chart;
 #[path = "support/manifests.rs"]
 mod manifests;
 #[path = "support/proxies.rs"]
@@ -18,7 +20,7 @@ mod proxies;
 use std::time::Duration;
 
 use foresail_tests::control_plane::ControlPlane;
-use foresail_tests::{Aggregator, WorkDir, ports};
+use foresail_tests::{Aggregator, WorkDir, paths, ports};
 use http_body_util::BodyExt;
 use hyper::{Request, StatusCode};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -101,9 +103,9 @@ impl Cluster {
         }
         self.apply(&deployment()).await;
         let values = "--set externalMetrics.enabled=true";
-        let mut all = manifests::of_chart("external-metrics", values).unwrap();
+        let mut all = chart::rendered("external-metrics", values).unwrap();
         assert_eq!(all.len(), 6, "{all:?}");
-        all.extend(manifests::in_page(PAGE).unwrap());
+        all.extend(in_page());
         for mut manifest in all {
             match manifest["kind"].as_str().unwrap() {
                 "APIService" => manifest["spec"]["service"]["port"] = self.port.into(),
@@ -266,6 +268,15 @@ fn reading_replicas() -> [Value; 2] {
             "subjects": [{"kind": "ServiceAccount", "namespace": "foresail", "name": "foresail"}],
         }),
     ]
+}
+
+/// The documents in the blocks of YAML of the page, in order, that have a kind.
+fn in_page() -> Vec<Value> {
+    let text = std::fs::read_to_string(paths::root().join(PAGE)).unwrap();
+    let blocks = text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let documents = blocks.flat_map(|block| block.split("\n---\n"));
+    let documents = documents.map(|text| serde_saphyr::from_str::<Value>(text).unwrap());
+    documents.filter(|document| !document["kind"].is_null()).collect()
 }
 
 /// Without `replicas`: they are the autoscaler's.

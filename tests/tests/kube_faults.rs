@@ -169,6 +169,7 @@ async fn an_api_server_that_misbehaves_is_neither_flooded_nor_given_up() {
     set_right(&scene.client, "it", "foresail-read", false).await.unwrap();
     scene.actor.api.close_all();
     scene.says_at_once("Forbidden").await;
+    sleep(short).await;
     scene.audited("no right to read", since);
     set_right(&scene.client, "it", "foresail-read", true).await.unwrap();
     scene.shop.says("AbleToScale", "False", "Forbidden", LIMIT).await.unwrap();
@@ -181,6 +182,7 @@ async fn an_api_server_that_misbehaves_is_neither_flooded_nor_given_up() {
     shop::uninstall(&scene.client).await.unwrap();
     scene.actor.api.close_all();
     scene.says_at_once("NoDefinition").await;
+    sleep(short).await;
     scene.audited("no definition", since);
     assert_eq!(scene.shop.replicas().await.unwrap(), 11);
     shop::install(&scene.client).await.unwrap();

@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "how long it takes is printed")]
 
+#[path = "support/chart.rs"]
+mod chart;
 #[path = "support/manifests.rs"]
 mod manifests;
 #[path = "support/release_job.rs"]
@@ -41,7 +43,7 @@ async fn metrics_server(stage: &Stage, work: &WorkDir, shop: &Shop) -> (Aggregat
     });
     manifests::apply(&client, &service).await.unwrap();
     let values = "--set externalMetrics.enabled=true";
-    for mut manifest in manifests::of_chart("external-metrics", values).unwrap() {
+    for mut manifest in chart::rendered("external-metrics", values).unwrap() {
         if manifest.get("kind") == Some(&json!("APIService")) {
             if let Some(at) = manifest.pointer_mut("/spec/service/port") {
                 *at = port.into();
