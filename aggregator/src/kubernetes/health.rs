@@ -25,18 +25,18 @@ struct Inner {
 
 impl Health {
     /// Takes note of an answer, or that there was none.
-    pub fn note(&self, asked: Asked, answer: Answer, now: Timestamp) {
+    pub fn note(&self, asked: &Asked, answer: Answer, now: Timestamp) {
         let mut inner = self.lock();
         let key = (asked.verb, asked.resource.clone(), answer.to_string());
         *inner.answers.entry(key).or_default() += 1;
-        if answer.is_failure(&asked) {
+        if answer.is_failure(asked) {
             let first = || Fault::new(asked.clone(), answer, now);
             inner
                 .faults
                 .entry(asked.clone())
                 .and_modify(|fault| fault.again(answer, now))
                 .or_insert_with(first);
-        } else if let Some(fault) = inner.faults.get_mut(&asked) {
+        } else if let Some(fault) = inner.faults.get_mut(asked) {
             fault.heal(now);
         }
         inner.faults.retain(|_, fault| fault.is_remembered(now));
@@ -47,10 +47,10 @@ impl Health {
         self.pick(|fault| fault.is_open(now))
     }
 
-    /// The same with what has worked again for a moment only: long enough that a status says it
-    /// which could not be written before.
-    pub fn lately(&self, now: Timestamp) -> Vec<Fault> {
-        self.pick(|fault| fault.is_open(now) || fault.is_fresh(now))
+    /// The same with what has worked again for a moment only, for who has led since `since`: long
+    /// enough that a status says it which could not be written before.
+    pub fn lately(&self, now: Timestamp, since: Timestamp) -> Vec<Fault> {
+        self.pick(|fault| fault.is_open(now) || fault.is_fresh(now, since))
     }
 
     /// Requests since the start, by verb, resource and answer.

@@ -19,7 +19,7 @@ use crate::clock::{self, Stopwatch};
 use crate::config::WorkloadConfig;
 use crate::kubernetes::resource::{self, InvalidSpec, MeshAutoscaler};
 use crate::kubernetes::{Cluster, LeaderMark, Managed};
-use crate::units::WorkloadKey;
+use crate::units::{Timestamp, WorkloadKey};
 use floors::Floors;
 use report::Subject;
 use statuses::Statuses;
@@ -53,6 +53,8 @@ pub(super) struct Controller {
     floors: Floors,
     statuses: Statuses,
     mark: Option<LeaderMark>,
+    /// Since when this process leads.
+    leads_since: Option<Timestamp>,
     /// Workloads that the configuration file decides for.
     configured: BTreeSet<WorkloadKey>,
 }
@@ -65,6 +67,7 @@ impl Controller {
             floors: Floors::default(),
             statuses: Statuses::new(cluster.clone()),
             mark: LeaderMark::of_this_pod(cluster.client()),
+            leads_since: None,
             cluster,
             running: BTreeMap::new(),
             invalid: BTreeMap::new(),
@@ -84,7 +87,9 @@ impl Controller {
             }
             if self.cluster.resources().is_synced() {
                 self.reconcile(&mut loops).await;
-                if self.cluster.fence().leads() {
+                let leads = self.cluster.fence().leads();
+                self.leads_since = leads.then(|| self.leads_since.unwrap_or_else(clock::now));
+                if leads {
                     self.floors.turn(&self.cluster).await;
                     self.report().await;
                 }
@@ -194,7 +199,9 @@ impl Controller {
     /// Writes the statuses that have changed.
     async fn report(&mut self) {
         let now = clock::now();
-        let faults = self.app.kubernetes().map(|health| health.lately(now)).unwrap_or_default();
+        let since = self.leads_since.unwrap_or(now);
+        let faults = self.app.kubernetes().map(|health| health.lately(now, since));
+        let faults = faults.unwrap_or_default();
         for (key, resource) in self.cluster.resources().all() {
             let running = self.running.get(&key);
             let control = running.and_then(|it| self.app.controls.get(&it.config.key));

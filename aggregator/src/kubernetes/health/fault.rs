@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::units::Timestamp;
 
-/// A fault that is over is still told for so long: a status that could not be written is tried
-/// again every ten seconds.
+/// A fault that is over is still told for so long, or so long after who met it leads again: a status
+/// that could not be written is tried again every ten seconds.
 const TOLD_FOR: Duration = Duration::from_secs(15);
 /// What was not tried again for so long is not known to be broken any longer. A watch pauses for a
 /// minute at most.
@@ -116,15 +116,14 @@ impl Fault {
         self.is_loud() && self.healed.is_none() && now.since(self.last) < FORGOTTEN_AFTER
     }
 
-    pub(super) fn is_fresh(&self, now: Timestamp) -> bool {
-        self.is_loud() && self.healed.is_some_and(|healed| now.since(healed) < TOLD_FOR)
+    /// Whether it is over and not told yet by who leads since `since`.
+    pub(super) fn is_fresh(&self, now: Timestamp, since: Timestamp) -> bool {
+        let is_new = |healed: Timestamp| now.since(healed.max(since)) < TOLD_FOR;
+        self.is_loud() && self.healed.is_some_and(is_new)
     }
 
     pub(super) fn is_remembered(&self, now: Timestamp) -> bool {
-        match self.healed {
-            None => now.since(self.last) < FORGOTTEN_AFTER,
-            Some(_) => self.is_fresh(now),
-        }
+        now.since(self.healed.unwrap_or(self.last)) < FORGOTTEN_AFTER
     }
 
     /// Reason of a condition.

@@ -80,7 +80,7 @@ struct Open {
 impl Open {
     fn close(&mut self, answer: Answer) {
         if let Some(asked) = self.asked.take() {
-            self.health.note(asked, answer, clock::now());
+            self.health.note(&asked, answer, clock::now());
         }
     }
 }
@@ -94,9 +94,8 @@ impl Drop for Open {
 /// What a request asks for; `None` for what is about no objects, such as what kinds there are.
 fn asked(method: &Method, uri: &Uri) -> Option<Asked> {
     let path: Vec<&str> = uri.path().split('/').filter(|part| !part.is_empty()).collect();
-    let rest = match path.as_slice() {
-        ["api", _version, rest @ ..] | ["apis", _, _version, rest @ ..] => rest,
-        _ => return None,
+    let (["api", _version, rest @ ..] | ["apis", _, _version, rest @ ..]) = path.as_slice() else {
+        return None;
     };
     let (namespace, rest) = match rest {
         ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (Some(*namespace), rest),
