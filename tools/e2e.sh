@@ -8,7 +8,7 @@ set -uo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$ROOT"
 OPTIONS=("$@" --package foresail-tests)
-LANES=("demo" "dashboard" "crash filter harness")
+LANES=("demo" "dashboard" "crash filter harness identity other_meshes")
 ALONE=(overview report conservation quantiles in_the_way)
 # shellcheck source=tools/lanes.sh
 . tools/lanes.sh

@@ -13,6 +13,7 @@ mod keda;
 mod latency;
 mod metrics;
 mod scaling;
+mod sender;
 mod shadows;
 mod span;
 mod state;

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 use thiserror::Error;
 
-pub use choice::{CapacitySource, Mode, Profile, ScaleIn};
+pub use choice::{CapacitySource, Mode, Profile, RequireIdentity, ScaleIn};
 pub use kubernetes::{BlastRadius, KubernetesConfig};
 pub use part::Part;
 pub use promotion::{Approval, PromotionConfig};
@@ -45,6 +45,9 @@ pub struct Config {
     pub state: PathBuf,
     /// How many workloads may be kept, listed below or not. Default 20,000, range 1 to 1,000,000.
     pub max_workloads: usize,
+    /// Whether a frame must come from the workload that it is about: `xfcc` where a proxy in front
+    /// says who sends, as Istio's sidecars do and as the chart sets it. Default `none`.
+    pub require_identity: RequireIdentity,
     /// What to watch in a cluster: with `kubernetes: { watch: true }`, `MeshAutoscaler`s are obeyed.
     /// Default: nothing.
     pub kubernetes: Option<KubernetesConfig>,
@@ -115,6 +118,7 @@ impl Config {
         );
         let state = top.text("state", Some("foresail.redb"), "the path of a file", problems);
         let max_workloads = top.whole("max_workloads", Some(20_000), 1..=1_000_000, problems);
+        let require_identity = choice::read(&mut top, "require_identity", problems);
         let kubeconfig = top.read("kubeconfig", Some(None), "the path of a file", problems, |v| {
             v.as_str().filter(|path| !path.is_empty()).map(|path| Some(PathBuf::from(path)))
         });
@@ -143,6 +147,7 @@ impl Config {
             listen: listen?,
             state: state?.into(),
             max_workloads: usize::try_from(max_workloads?).ok()?,
+            require_identity: require_identity?,
             kubernetes: kubernetes?,
             kubeconfig: kubeconfig?,
             external_metrics,

@@ -6,6 +6,7 @@ mod common_name;
 mod facts;
 mod floor;
 mod front_proxy;
+mod health;
 mod lease;
 mod managed;
 mod mark;
@@ -21,6 +22,7 @@ mod target;
 
 use std::path::Path;
 
+use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use thiserror::Error;
@@ -31,6 +33,7 @@ pub use cluster::Cluster;
 pub use facts::{HpaFacts, target_key};
 pub use floor::{FLOOR_ANNOTATION, give_back, set_finalizer};
 pub use front_proxy::{Caller, FrontProxy, NotAuthenticated, Reading, Reviews};
+pub use health::{Answer, Asked, Fault, Health};
 pub use lease::{Elector, Fence, LEASE_DURATION, PAUSE_ANNOTATION, has_lapsed};
 pub use managed::{Effect, Managed, Refusal, Seen, Written};
 pub use mark::{LEADER_LABEL, LeaderMark};
@@ -187,7 +190,26 @@ pub fn identity() -> String {
 /// # Errors
 /// When there is none, or its certificates cannot be used.
 pub async fn client(kubeconfig: Option<&Path>) -> Result<Client, KubernetesError> {
-    let config = match kubeconfig {
+    Ok(Client::try_from(config(kubeconfig).await?)?)
+}
+
+/// The same for a process that stays: what becomes of its requests is taken note of. None is
+/// repeated behind the back of whoever sent it, because all of them are in a loop.
+///
+/// # Errors
+/// As [`client`].
+pub async fn observed_client(
+    kubeconfig: Option<&Path>,
+    health: &Health,
+) -> Result<Client, KubernetesError> {
+    let mut config = config(kubeconfig).await?;
+    config.default_retry = false;
+    let builder = ClientBuilder::try_from(config)?;
+    Ok(builder.with_layer(&health::Observe(health.clone())).build())
+}
+
+async fn config(kubeconfig: Option<&Path>) -> Result<Config, KubernetesError> {
+    Ok(match kubeconfig {
         Some(path) => {
             let file = Kubeconfig::read_from(path).map_err(KubernetesError::Kubeconfig)?;
             Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
@@ -195,6 +217,5 @@ pub async fn client(kubeconfig: Option<&Path>) -> Result<Client, KubernetesError
                 .map_err(KubernetesError::Kubeconfig)?
         }
         None => Config::infer().await.map_err(KubernetesError::NoCluster)?,
-    };
-    Ok(Client::try_from(config)?)
+    })
 }

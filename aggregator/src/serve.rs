@@ -25,7 +25,7 @@ use crate::api::{App, router};
 use crate::clock;
 use crate::config::{ActuatorConfig, Config, KubernetesConfig, WorkloadConfig};
 use crate::ingest::{self, Engine, IngestThread, Restored};
-use crate::kubernetes::{self, Cluster, Elector, KubernetesError};
+use crate::kubernetes::{self, Cluster, Elector, Health, KubernetesError};
 use crate::shadow::Shadow;
 use crate::sources::{self, Clients};
 use crate::store::{Store, StoreError};
@@ -115,7 +115,8 @@ async fn run_until(
     listener: TcpListener,
     shutdown: BoxFuture<'static, ()>,
 ) -> Result<(), ServeError> {
-    let clients = clients(&config).await?;
+    let health = Health::default();
+    let clients = clients(&config, &health).await?;
     let kubernetes = clients.kubernetes.clone();
     let obeyed = config.kubernetes.clone().zip(kubernetes.clone());
     let (config, parts) =
@@ -123,6 +124,9 @@ async fn run_until(
             .await
             .map_err(|_| ServeError::IngestFailed)??;
     let (app, thread) = (Arc::clone(&parts.app), parts.thread);
+    if kubernetes.is_some() {
+        app.asks(health);
+    }
     let (close, closed) = watch::channel(false);
 
     let mut keepers = JoinSet::new();
@@ -227,14 +231,14 @@ fn obey(
 }
 
 /// The clients that the workloads need.
-async fn clients(config: &Config) -> Result<Clients, ServeError> {
+async fn clients(config: &Config, health: &Health) -> Result<Clients, ServeError> {
     let scales_there =
         |workload: &WorkloadConfig| matches!(workload.actuator, ActuatorConfig::Kubernetes(_));
     let needs_cluster = config.kubernetes.is_some()
         || config.external_metrics.is_some()
         || config.workloads.iter().any(scales_there);
     let kubernetes = if needs_cluster {
-        let client = kubernetes::client(config.kubeconfig.as_deref()).await;
+        let client = kubernetes::observed_client(config.kubeconfig.as_deref(), health).await;
         Some(client.map_err(ServeError::Kubernetes)?)
     } else {
         None
@@ -281,7 +285,12 @@ fn restore(config: &Config) -> Result<Parts, ServeError> {
         });
     }
     let (ingest, thread) = ingest::start(engine).map_err(ServeError::Start)?;
-    Ok(Parts { app: Arc::new(App::new(ingest)), thread, restored, workloads })
+    Ok(Parts {
+        app: Arc::new(App::new(ingest, config.require_identity)),
+        thread,
+        restored,
+        workloads,
+    })
 }
 
 /// The load that a workload's forecast begins with when it knows none.

@@ -26,7 +26,7 @@ pub const KEYS: [(&str, &str); 14] = [
     ("timeout", "5s"),
     ("identity.namespace", "NAMESPACE of the node metadata, else default"),
     ("identity.workload", "WORKLOAD_NAME of the node metadata, else the node's cluster"),
-    ("identity.pod", "NAME of the node metadata, else the node's id"),
+    ("identity.pod", "NAME of the node metadata, else the node's id, of Kuma's the pod in it"),
     ("identity.revision", "label service.istio.io/canonical-revision of the node metadata"),
     ("direction", "auto"),
     ("quantile_digits", "2"),

@@ -52,17 +52,28 @@ pub fn resolve(
         found.map(Text::truncated)
     };
     let workload = first(&given.workload, &[NodeFact::WorkloadName, NodeFact::Cluster]);
+    let namespace = first(&given.namespace, &[NodeFact::Namespace])
+        .unwrap_or_else(|| Text::truncated("default"));
+    let pod = first(&given.pod, &[NodeFact::Name]).or_else(|| {
+        let id = first(&None, &[NodeFact::Id])?;
+        Some(Text::truncated(pod_of(id.as_str(), namespace.as_str()).to_owned()))
+    });
     Ok(Identity {
-        namespace: first(&given.namespace, &[NodeFact::Namespace])
-            .unwrap_or_else(|| Text::truncated("default")),
+        namespace,
         workload: workload.ok_or_else(|| Problem {
             key: "identity.workload".to_owned(),
             value: "nothing".to_owned(),
             remedy: "name it, or give the proxy node metadata WORKLOAD_NAME or a node cluster",
         })?,
-        pod: first(&given.pod, &[NodeFact::Name, NodeFact::Id]).unwrap_or_default(),
+        pod: pod.unwrap_or_default(),
         revision: first(&given.revision, &[NodeFact::CanonicalRevision]).unwrap_or_default(),
     })
+}
+
+/// The pod that a node's id names: Kuma's are `MESH.POD.NAMESPACE`; any other is taken as it is.
+fn pod_of<'a>(id: &'a str, namespace: &str) -> &'a str {
+    let of_kuma = id.strip_suffix(namespace).and_then(|rest| rest.strip_suffix('.'));
+    of_kuma.and_then(|rest| rest.split_once('.')).map_or(id, |(_mesh, pod)| pod)
 }
 
 /// Name by which a workload's frames are addressed: `WORKLOAD.NAMESPACE`. A proxy hashes its own
@@ -89,6 +100,23 @@ mod tests {
         .unwrap();
         let texts = [identity.namespace, identity.workload, identity.pod, identity.revision];
         assert_eq!(texts.map(|text| text.to_string()), ["default", "cart", "mine", "v2"]);
+    }
+
+    #[test]
+    fn a_pod_is_known_by_kumas_id_of_it() {
+        let pod = |id: &str| {
+            let given = GivenIdentity {
+                namespace: Some("shop".to_owned()),
+                workload: Some("web".to_owned()),
+                ..GivenIdentity::default()
+            };
+            let node = |fact| (fact == NodeFact::Id).then(|| id.to_owned());
+            resolve(&given, node).unwrap().pod.to_string()
+        };
+        assert_eq!(pod("default.web-7d4b9c-x2k.shop"), "web-7d4b9c-x2k");
+        for other in ["web-0", "web-0.shop", "shop", ".shop", "default.web-0.bank", "a.b.c"] {
+            assert_eq!(pod(other), other);
+        }
     }
 
     #[test]

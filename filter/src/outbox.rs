@@ -76,6 +76,12 @@ pub enum Notice {
 impl fmt::Display for Notice {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Refused { status: 403, refused } => write!(
+                formatter,
+                "the aggregator refuses frames with 403 ({refused} so far); they are dropped: check \
+                 that this proxy's mesh identity is of the workload that it reports, and who may \
+                 post frames"
+            ),
             Self::Refused { status, refused } => write!(
                 formatter,
                 "the aggregator refuses frames with {status} ({refused} so far); they are dropped: \
@@ -186,7 +192,7 @@ impl Outbox {
                 self.outstanding = None;
                 self.unreachable_logged.take().map(|_| Notice::Reached)
             }
-            Some(status @ (400 | 413)) => {
+            Some(status @ (400 | 403 | 413)) => {
                 self.outstanding = None;
                 self.failed_sends = self.failed_sends.saturating_add(1);
                 self.refused = self.refused.saturating_add(1);

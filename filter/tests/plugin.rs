@@ -389,6 +389,11 @@ fn a_frame_that_the_aggregator_refuses_is_dropped_and_the_next_one_goes_on() {
     let next = vm.send(2).unwrap();
     assert_eq!((next.sequence, next.health.failed_sends), (2, 1));
     assert_eq!(vm.plugin.answered(2, Some(413), 0, vm.now), None, "logged once a minute at most");
+    vm.pass(Duration::from_mins(1));
+    let sequence = vm.send(3).unwrap().sequence;
+    let notice = vm.plugin.answered(3, Some(403), 0, vm.now);
+    assert_eq!((sequence, &notice), (3, &Some(Notice::Refused { status: 403, refused: 3 })));
+    assert!(notice.unwrap().to_string().contains("mesh identity"));
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod admin;
 mod cluster;
 mod endpoints;
 mod listener;
+mod mtls;
 mod wasm;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ pub use admin::Admin;
 pub use cluster::Cluster;
 pub use endpoints::Endpoints;
 pub use listener::{Listener, Route};
+pub use mtls::Authority;
 pub use wasm::{Node, WasmFilter};
 
 use crate::{Http, Process, Program, WorkDir, paths};

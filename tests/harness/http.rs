@@ -36,11 +36,22 @@ impl Http {
         content_type: &str,
         body: impl Into<Bytes>,
     ) -> Result<(u16, Bytes)> {
-        let request = Request::builder()
-            .method(method)
-            .uri(url)
-            .header("content-type", content_type)
-            .body(Full::new(body.into()))?;
+        self.send_with(method, url, &[("content-type", content_type)], body).await
+    }
+
+    /// The same with headers, each as often as it is given.
+    pub async fn send_with(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Result<(u16, Bytes)> {
+        let mut request = Request::builder().method(method).uri(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(body.into()))?;
         let exchange = async {
             let response = self.client.request(request).await?;
             let status = response.status().as_u16();

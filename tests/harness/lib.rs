@@ -30,7 +30,7 @@ pub mod workdir;
 pub use aggregator::Aggregator;
 pub use api_proxy::{ApiProxy, Fault};
 pub use control_plane::ControlPlane;
-pub use envoy::{Cluster, Endpoints, Envoy, Listener, Node, Route, WasmFilter};
+pub use envoy::{Authority, Cluster, Endpoints, Envoy, Listener, Node, Route, WasmFilter};
 pub use frames::Frames;
 pub use http::Http;
 pub use load::{Load, Outcome, Results, Shot};

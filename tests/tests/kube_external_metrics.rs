@@ -1,5 +1,6 @@
 //! A real `HorizontalPodAutoscaler`, in the real kube-controller-manager, asks Foresail through the
-//! real kube-apiserver, with the manifests of `docs/external-metrics-and-keda.md`: it follows us up,
+//! real kube-apiserver, with what the chart renders for `externalMetrics.enabled` and the autoscaler
+//! of `docs/external-metrics-and-keda.md`: it follows us up,
 //! holds when we are killed, and follows again when we are back. Nobody else is answered.
 #![expect(
     clippy::unwrap_used,
@@ -9,6 +10,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "support/chart.rs"]
+mod chart;
 #[path = "support/manifests.rs"]
 mod manifests;
 #[path = "support/proxies.rs"]
@@ -17,7 +20,7 @@ mod proxies;
 use std::time::Duration;
 
 use foresail_tests::control_plane::ControlPlane;
-use foresail_tests::{Aggregator, WorkDir, ports};
+use foresail_tests::{Aggregator, WorkDir, paths, ports};
 use http_body_util::BodyExt;
 use hyper::{Request, StatusCode};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -67,7 +70,7 @@ struct Cluster {
 }
 
 impl Cluster {
-    /// A control plane with what the page says, and a Deployment to scale.
+    /// A control plane with what chart and page say, and a Deployment to scale.
     async fn start(name: &str) -> Self {
         let directory = WorkDir::new(name).unwrap();
         let sync = format!("{}s", SYNC.as_secs());
@@ -99,7 +102,11 @@ impl Cluster {
             self.apply(&manifest).await;
         }
         self.apply(&deployment()).await;
-        for mut manifest in manifests::in_page(PAGE).unwrap() {
+        let values = "--set externalMetrics.enabled=true";
+        let mut all = chart::rendered("external-metrics", values).unwrap();
+        assert_eq!(all.len(), 6, "{all:?}");
+        all.extend(in_page());
+        for mut manifest in all {
             match manifest["kind"].as_str().unwrap() {
                 "APIService" => manifest["spec"]["service"]["port"] = self.port.into(),
                 // KEDA does not run here; its client does, see kube_keda.rs.
@@ -114,7 +121,7 @@ impl Cluster {
         manifests::apply(&self.client, manifest).await.unwrap();
     }
 
-    /// The kubeconfig of Foresail's service account, which has the page's rights.
+    /// The kubeconfig of Foresail's service account, which has the chart's rights.
     async fn kubeconfig(&self) -> String {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), "foresail");
         let asked = TokenRequest {
@@ -261,6 +268,15 @@ fn reading_replicas() -> [Value; 2] {
             "subjects": [{"kind": "ServiceAccount", "namespace": "foresail", "name": "foresail"}],
         }),
     ]
+}
+
+/// The documents in the blocks of YAML of the page, in order, that have a kind.
+fn in_page() -> Vec<Value> {
+    let text = std::fs::read_to_string(paths::root().join(PAGE)).unwrap();
+    let blocks = text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let documents = blocks.flat_map(|block| block.split("\n---\n"));
+    let documents = documents.map(|text| serde_saphyr::from_str::<Value>(text).unwrap());
+    documents.filter(|document| !document["kind"].is_null()).collect()
 }
 
 /// Without `replicas`: they are the autoscaler's.

@@ -1,6 +1,6 @@
-//! An API server that misbehaves: nothing panics, nothing asks in a busy loop, what is wrong is said,
-//! and afterwards all goes on.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! An API server that misbehaves: nothing panics, nothing asks in a busy loop, what is wrong is said
+//! where people look, and afterwards all goes on.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "requests a second are printed")]
 
 use std::time::Duration;
@@ -10,11 +10,13 @@ use foresail_tests::shop::{self, NAME, until};
 use foresail_tests::stage::set_right;
 use foresail_tests::{Actor, Fault, Frames, Shop, Stage, clock};
 use kube::Client;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 /// Until something that must happen has happened; a watch may pause for half a minute.
 const LIMIT: Duration = Duration::from_secs(90);
+/// Until a fault is said: requests fail, and most are tried again within seconds.
+const SAID_WITHIN: Duration = Duration::from_secs(40);
 /// Requests a second that a replica is given: without a forecast a quarter of 10 stays in reserve.
 const RPS: u32 = 8;
 /// What no fault may exceed, in any second on the average.
@@ -41,8 +43,55 @@ impl Scene {
         Self { stage, client, actor, shop, frames }
     }
 
-    /// More load while the API server misbehaves; when it does no longer, the replicas follow.
-    async fn survives(&self, name: &str, fault: Fault, time: Duration, replicas: u32) {
+    /// What it says of the API server: of each fault the reason and a remedy.
+    async fn faults(&self) -> Vec<(String, String)> {
+        let said = self.actor.foresail.json("/readyz").await.unwrap_or_default();
+        let faults = said.pointer("/kubernetes/faults").and_then(Value::as_array).cloned();
+        let text = |fault: &Value, at: &str| {
+            fault.get(at).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        let both = |fault: &Value| (text(fault, "reason"), text(fault, "message"));
+        faults.unwrap_or_default().iter().map(both).collect()
+    }
+
+    /// Waits until a fault is said in the metric, by `/readyz` and in the overview.
+    async fn says_at_once(&self, reason: &str) {
+        let foresail = &self.actor.foresail;
+        let is_said = || async {
+            let remedies = self.faults().await.into_iter().filter(|(it, _)| it == reason);
+            let has_remedy = remedies.map(|(_, message)| message).any(|it| it.contains("; "));
+            let metrics = foresail.text("/metrics").await.ok()?;
+            let overview = foresail.json("/v1/workloads").await.ok()?;
+            let is_healthy = overview.pointer("/kubernetes/healthy").and_then(Value::as_bool);
+            let is_loud = metrics.contains("\nforesail_kubernetes_healthy 0");
+            (has_remedy && is_loud && is_healthy == Some(false)).then_some(())
+        };
+        if let Err(error) = until(SAID_WITHIN, reason, is_said).await {
+            panic!("{error}: {:?}", self.faults().await);
+        }
+    }
+
+    /// Waits until nothing is wrong.
+    async fn says_all_is_well(&self) {
+        let is_well = || async {
+            let metrics = self.actor.foresail.text("/metrics").await.ok()?;
+            metrics.contains("\nforesail_kubernetes_healthy 1").then_some(())
+        };
+        if let Err(error) = until(LIMIT, "all is well", is_well).await {
+            panic!("{error}: {:?}", self.faults().await);
+        }
+    }
+
+    /// More load while the API server misbehaves; that is said while it lasts, and in the status as
+    /// soon as one can be written; afterwards the replicas follow.
+    async fn survives(
+        &self,
+        name: &str,
+        fault: Fault,
+        time: Duration,
+        replicas: u32,
+        reason: &str,
+    ) {
         let (before, begin) = (self.actor.api.requests(), Instant::now());
         self.actor.api.set(fault);
         if fault == Fault::Gone {
@@ -50,12 +99,15 @@ impl Scene {
             self.actor.api.close_all();
         }
         self.frames.set_rps(replicas * RPS);
-        sleep(time).await;
+        self.says_at_once(reason).await;
+        sleep(time.saturating_sub(begin.elapsed())).await;
         let rate = (self.actor.api.requests() - before) as f64 / begin.elapsed().as_secs_f64();
         self.actor.api.set(Fault::None);
         let healed = Instant::now();
+        self.shop.says("AbleToScale", "False", reason, LIMIT).await.unwrap();
         self.shop.has_replicas(replicas.cast_signed(), LIMIT).await.unwrap();
         self.shop.says("AbleToScale", "True", "ReadyToScale", LIMIT).await.unwrap();
+        self.says_all_is_well().await;
         println!(
             "{name}: {rate:.1} requests a second; {:.1} s later all is well",
             healed.elapsed().as_secs_f64()
@@ -89,13 +141,14 @@ fn up_only() -> serde_json::Value {
 async fn an_api_server_that_misbehaves_is_neither_flooded_nor_given_up() {
     let scene = Scene::open().await;
     let short = Duration::from_secs(5);
-    scene.survives("429", Fault::Status(429), short, 4).await;
-    scene.survives("409 to every write", Fault::WriteStatus(409), short, 5).await;
-    scene.survives("500", Fault::Status(500), short, 6).await;
-    scene.survives("connections cut", Fault::Cut, short, 7).await;
-    scene.survives("410 to every watch", Fault::Gone, short, 8).await;
+    scene.survives("429", Fault::Status(429), short, 4, "ApiServerOverloaded").await;
+    let conflict = Fault::WriteStatus(409);
+    scene.survives("409 to every write", conflict, short, 5, "WritesConflict").await;
+    scene.survives("500", Fault::Status(500), short, 6, "ApiServerFails").await;
+    scene.survives("connections cut", Fault::Cut, short, 7, "ApiServerUnreachable").await;
+    scene.survives("410 to every watch", Fault::Gone, short, 8, "WatchExpires").await;
     let stall = Duration::from_secs(20);
-    scene.survives("20 s stall", Fault::Stall(stall), stall, 9).await;
+    scene.survives("20 s stall", Fault::Stall(stall), stall, 9, "ApiTimeout").await;
     assert!(scene.actor.log().contains("the lease is neither taken nor renewed"));
     assert!(scene.actor.log().contains("the watch broke"));
 
@@ -105,6 +158,7 @@ async fn an_api_server_that_misbehaves_is_neither_flooded_nor_given_up() {
     scene.frames.set_rps(10 * RPS);
     scene.shop.says("AbleToScale", "False", "Forbidden", LIMIT).await.unwrap();
     scene.shop.event("Forbidden", LIMIT).await.unwrap();
+    scene.says_at_once("Forbidden").await;
     assert_eq!(scene.shop.replicas().await.unwrap(), 9);
     scene.audited("no right to scale", since);
     set_right(&scene.client, "it", "foresail-scale", true).await.unwrap();
@@ -114,9 +168,12 @@ async fn an_api_server_that_misbehaves_is_neither_flooded_nor_given_up() {
     let since = clock::unix_time();
     set_right(&scene.client, "it", "foresail-read", false).await.unwrap();
     scene.actor.api.close_all();
+    scene.says_at_once("Forbidden").await;
     sleep(short).await;
     scene.audited("no right to read", since);
     set_right(&scene.client, "it", "foresail-read", true).await.unwrap();
+    scene.shop.says("AbleToScale", "False", "Forbidden", LIMIT).await.unwrap();
+    scene.shop.says("AbleToScale", "True", "ReadyToScale", LIMIT).await.unwrap();
     scene.frames.set_rps(11 * RPS);
     scene.shop.has_replicas(11, LIMIT).await.unwrap();
 
@@ -124,6 +181,7 @@ async fn an_api_server_that_misbehaves_is_neither_flooded_nor_given_up() {
     let since = clock::unix_time();
     shop::uninstall(&scene.client).await.unwrap();
     scene.actor.api.close_all();
+    scene.says_at_once("NoDefinition").await;
     sleep(short).await;
     scene.audited("no definition", since);
     assert_eq!(scene.shop.replicas().await.unwrap(), 11);
@@ -134,5 +192,6 @@ async fn an_api_server_that_misbehaves_is_neither_flooded_nor_given_up() {
     until(LIMIT, "it still leads", || async { scene.actor.leads().await.then_some(()) })
         .await
         .unwrap();
+    scene.says_all_is_well().await;
     scene.has_not_panicked("in the end");
 }

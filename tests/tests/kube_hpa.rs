@@ -1,20 +1,25 @@
 //! A real `HorizontalPodAutoscaler` in the real kube-controller-manager that tracks a metric of its
-//! own, over a floor that we raise and lower, and that is given back when nobody keeps it.
+//! own, over a floor that we raise and lower, and that the chart's `CronJob` gives back when nobody
+//! keeps it.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "how long it takes is printed")]
 
+#[path = "support/chart.rs"]
+mod chart;
 #[path = "support/manifests.rs"]
 mod manifests;
+#[path = "support/release_job.rs"]
+mod release_job;
 
-use std::process::Command;
 use std::time::Duration;
 
 use foresail_tests::shop::{NAME, until};
 use foresail_tests::stage::NAMESPACE;
-use foresail_tests::{Aggregator, Frames, Shop, Stage, WorkDir, paths, ports};
+use foresail_tests::{Aggregator, Frames, Shop, Stage, WorkDir, ports};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::Client;
 use kube::api::{Api, DeleteParams, PostParams};
+use release_job::ReleaseJob;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
@@ -37,7 +42,8 @@ async fn metrics_server(stage: &Stage, work: &WorkDir, shop: &Shop) -> (Aggregat
         "spec": {"type": "ExternalName", "externalName": "localhost"},
     });
     manifests::apply(&client, &service).await.unwrap();
-    for mut manifest in manifests::in_page("docs/external-metrics-and-keda.md").unwrap() {
+    let values = "--set externalMetrics.enabled=true";
+    for mut manifest in chart::rendered("external-metrics", values).unwrap() {
         if manifest.get("kind") == Some(&json!("APIService")) {
             if let Some(at) = manifest.pointer_mut("/spec/service/port") {
                 *at = port.into();
@@ -114,19 +120,6 @@ async fn floor_is(client: &Client, shop: &Shop, min: i32, kept: Option<&str>) {
     }
 }
 
-/// What `foresail release` says.
-fn release(stage: &Stage) -> String {
-    let output = Command::new(paths::foresail().unwrap())
-        .arg("release")
-        .arg("--kubeconfig")
-        .arg(stage.plane().kubeconfig())
-        .args(["--lease-namespace", NAMESPACE])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
 #[tokio::test]
 async fn an_autoscaler_over_our_floor_goes_on_alone_and_gets_its_own_minimum_back() {
     let flags = ["-ready-after", "1s", "-hpa-sync-period", "2s"];
@@ -154,7 +147,10 @@ async fn an_autoscaler_over_our_floor_goes_on_alone_and_gets_its_own_minimum_bac
     // Less load lowers the floor, and not below what its owner wrote.
     signal.set_rps(3 * RPS);
     shop.has_replicas(5, LIMIT).await.unwrap();
-    assert!(release(&stage).contains("holds the lease"));
+    // While somebody leads, the CronJob does nothing.
+    let job = ReleaseJob::of_chart(stage.plane(), &client, &work).await.unwrap();
+    assert!(job.run().unwrap().contains("holds the lease; nothing to do"));
+    assert_eq!(floor(&client, &shop).await, (5, Some("2".to_owned())));
 
     // Killed: it goes on alone, over the floor that is left.
     a.foresail.kill();
@@ -165,7 +161,7 @@ async fn an_autoscaler_over_our_floor_goes_on_alone_and_gets_its_own_minimum_bac
     shop.has_replicas(5, LIMIT).await.unwrap();
     // When the lease has lapsed the floor is given back.
     let said = until(LIMIT, "it is given back", || async {
-        let said = release(&stage);
+        let said = job.run().unwrap();
         said.contains("minReplicas is 2 again").then_some(said)
     });
     println!("{}after {:.1} s", said.await.unwrap(), killed.elapsed().as_secs_f64());

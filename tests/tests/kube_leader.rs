@@ -4,7 +4,6 @@
 #![expect(clippy::print_stdout, reason = "how long a takeover takes is printed")]
 
 #[path = "support/manifests.rs"]
-#[expect(dead_code, reason = "shared; only what applies one is used here")]
 mod manifests;
 
 use std::collections::BTreeMap;

@@ -20,6 +20,8 @@ rights:
   namespaces: [shop, default]
   scalable: [{ group: apps, resource: deployments }, { group: argoproj.io, resource: rollouts }]
 monitoring: { serviceMonitor: true, dashboard: true }
+externalMetrics: { enabled: true }
+keda: { enabled: true }
 filter:
   image: { digest: "sha256:1111111111111111111111111111111111111111111111111111111111111111" }
   config: { report_interval: 2s, route_labels: name }
@@ -27,11 +29,14 @@ filter:
   gateways: [{ namespace: istio-system, labels: { istio: ingressgateway } }]
   waypoints: [{ namespace: shop, name: waypoint }]
 "#;
-/// Without a mesh, and with all rights.
+/// Without a mesh, with all rights, and with a certificate that cert-manager keeps.
 const PLAIN_VALUES: &str = r"
 mesh: { enabled: false }
 rights: { scale: cluster }
 networkPolicy: { enabled: false }
+externalMetrics:
+  enabled: true
+  tls: { secret: own-certificate, injectCaFrom: foresail/own-certificate }
 monitoring: { serviceMonitor: true }
 ";
 
@@ -67,12 +72,20 @@ async fn the_api_server_takes_every_manifest() {
     let folders = shell.run(folders).unwrap();
     // Those of a filter have no namespace of their own: they are applied with -n.
     sets.extend(folders.lines().map(|folder| format!("kubectl kustomize {folder}")));
-    assert_eq!(sets.len(), 11, "{sets:?}");
+    assert_eq!(sets.len(), 12, "{sets:?}");
     shell.run("kubectl kustomize istio/base | kubectl apply --server-side -f -").unwrap();
     for set in &sets {
         let applied = shell.run(&format!("{set} | {APPLY}")).unwrap_or_else(|e| panic!("{e:#}"));
         assert!(applied.contains("serverside-applied"), "{set}: {applied}");
     }
+
+    // The module fits into a ConfigMap, as other meshes need it.
+    let module = paths::wasm().unwrap();
+    let made = format!(
+        "kubectl -n shop create configmap foresail-filter --from-file={}",
+        module.display()
+    );
+    shell.run(&made).unwrap();
 
     let misspelt = "kubectl kustomize istio/filter/sidecar | sed s/failStrategy/failstrategy/";
     let refused = shell.output(&format!("{misspelt} | {APPLY}")).unwrap();
@@ -178,7 +191,15 @@ fn an_image_of_the_filter_holds_the_module_and_the_same_module_has_the_same_dige
 
 #[test]
 fn the_chart_refuses_values_that_it_does_not_know() {
-    for value in ["replica=3", "replicas=0", "rights.scale=everything", "image.digest=sha256:12"] {
+    for value in [
+        "replica=3",
+        "replicas=0",
+        "rights.scale=everything",
+        "image.digest=sha256:12",
+        // Nobody would say who vouches for it.
+        "externalMetrics.tls.secret=own",
+        "externalMetrics.tls.caBundle=YQ==",
+    ] {
         let output = Shell::new("/dev/null".as_ref()).output(&format!("{RENDER} --set {value}"));
         let said = String::from_utf8_lossy(&output.as_ref().unwrap().stderr).into_owned();
         assert!(!output.unwrap().status.success(), "{value} was taken");

@@ -3,7 +3,7 @@
 use bincode::config::Configuration;
 use thiserror::Error;
 
-use crate::{Frame, MAX_SERIES};
+use crate::{Frame, Identity, MAX_SERIES};
 
 /// First bytes of a frame: the format and its version.
 pub const MAGIC: [u8; 4] = *b"FSL1";
@@ -115,16 +115,7 @@ pub fn encode(frame: &Frame<'_>) -> Result<Vec<u8>, EncodeError> {
 /// # Errors
 /// [`DecodeError`], one variant for each cause.
 pub fn decode(bytes: &[u8]) -> Result<Frame<'_>, DecodeError> {
-    if bytes.len() > MAX_FRAME_BYTES {
-        return Err(DecodeError::TooLarge { len: bytes.len() });
-    }
-    let body = match bytes.split_first_chunk::<4>() {
-        Some((magic, body)) if *magic == MAGIC => body,
-        Some(([b'F', b'S', b'L', version], _)) => {
-            return Err(DecodeError::UnknownVersion { version: char::from(*version) });
-        }
-        _ => return Err(DecodeError::BadMagic),
-    };
+    let body = body(bytes)?;
     let (frame, read) = bincode::serde::borrow_decode_from_slice::<Frame<'_>, _>(body, CONFIG)
         .map_err(DecodeError::Malformed)?;
     if read < body.len() {
@@ -134,6 +125,31 @@ pub fn decode(bytes: &[u8]) -> Result<Frame<'_>, DecodeError> {
         return Err(DecodeError::Inconsistent { field, problem });
     }
     Ok(frame)
+}
+
+/// Reads whose a frame says it is, which stands first in it, and nothing behind that: what
+/// [`decode`] reads of the same bytes, if it reads them at all, is the same.
+///
+/// # Errors
+/// [`DecodeError`] when there is no such beginning.
+pub fn decode_identity(bytes: &[u8]) -> Result<Identity<'_>, DecodeError> {
+    bincode::serde::borrow_decode_from_slice::<Identity<'_>, _>(body(bytes)?, CONFIG)
+        .map(|(identity, _)| identity)
+        .map_err(DecodeError::Malformed)
+}
+
+/// What follows the first four bytes, when those are ours.
+fn body(bytes: &[u8]) -> Result<&[u8], DecodeError> {
+    if bytes.len() > MAX_FRAME_BYTES {
+        return Err(DecodeError::TooLarge { len: bytes.len() });
+    }
+    match bytes.split_first_chunk::<4>() {
+        Some((magic, body)) if *magic == MAGIC => Ok(body),
+        Some(([b'F', b'S', b'L', version], _)) => {
+            Err(DecodeError::UnknownVersion { version: char::from(*version) })
+        }
+        _ => Err(DecodeError::BadMagic),
+    }
 }
 
 /// What the types alone do not rule out: the field and its problem.

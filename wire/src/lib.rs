@@ -15,7 +15,9 @@ mod histogram;
 mod merge;
 mod text;
 
-pub use codec::{CONTENT_TYPE, DecodeError, EncodeError, MAGIC, MAX_FRAME_BYTES, decode, encode};
+pub use codec::{
+    CONTENT_TYPE, DecodeError, EncodeError, MAGIC, MAX_FRAME_BYTES, decode, decode_identity, encode,
+};
 pub use counts::Counts;
 pub use frame::{
     Direction, Frame, Health, Identity, MAX_FLAGS, MAX_GRPC_STATUSES, MAX_KEYED_SERIES, MAX_SERIES,

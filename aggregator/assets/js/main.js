@@ -142,6 +142,17 @@ function showConnection() {
   }
 }
 
+/** What of the API server does not work; decisions may rest on what was known before. */
+function showCluster(kubernetes) {
+  const faults = kubernetes?.faults ?? [];
+  const notice = element("cluster-notice");
+  setHidden(notice, faults.length === 0);
+  if (faults.length === 0) return;
+  const [first] = faults;
+  const others = faults.length > 1 ? ` (and ${faults.length - 1} more)` : "";
+  setText(notice, `Kubernetes, for ${duration(api.serverNow() - first.since)}: ${first.message}${others}`);
+}
+
 addEventListener("hashchange", () => {
   const before = route;
   route = readRoute(api.serverNow());
@@ -196,6 +207,7 @@ api.listen({
     ticks += 1;
     lastTickAt = Date.now();
     workloads = tick.workloads;
+    showCluster(tick.kubernetes);
     render();
   },
   decision({ namespace, name, decision }) {

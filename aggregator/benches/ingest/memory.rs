@@ -164,7 +164,7 @@ fn decider(
     Decider {
         _last_good: autoscaler.snapshot(),
         autoscaler,
-        _control: Control::new(config, decision),
+        _control: Control::new(config, decision, None),
     }
 }
 

@@ -15,7 +15,8 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{Receiver, Sender};
 
 use super::state::App;
-use super::{ApiError, Shared, live_views};
+use super::view::overview;
+use super::{ApiError, Shared};
 use crate::clock;
 use crate::journal::Decision;
 use crate::units::{Timestamp, WorkloadKey};
@@ -83,7 +84,7 @@ impl Events {
 }
 
 fn tick_data(app: &App, now: Timestamp) -> String {
-    json!({"workloads": live_views(app, now)}).to_string()
+    overview(app, now).to_string()
 }
 
 /// One listener.

@@ -12,6 +12,7 @@ use foresail_wire::MAX_FRAME_BYTES;
 use http_body_util::BodyExt;
 use serde_json::json;
 
+use super::sender::{self, Impostor};
 use super::{Shared, in_full};
 use crate::clock;
 use crate::ingest::{Answer, FrameResult};
@@ -27,6 +28,7 @@ const MAX_DISCARDED_BYTES: usize = 4 * MAX_FRAME_BYTES;
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) async fn post(State(app): Shared, request: Request) -> Response {
+    let sender = app.senders.sender(request.headers());
     let body = match read(request, &app.body_bytes).await {
         Ok(body) => body,
         Err(refusal) => {
@@ -39,7 +41,21 @@ pub(super) async fn post(State(app): Shared, request: Request) -> Response {
         app.ingest.counters().count(FrameResult::Standby);
         return unavailable("another aggregator leads", FrameResult::Standby);
     }
+    if let Some(sender) = sender {
+        let is_own = sender.and_then(|sender| sender::check(&app, sender, &body));
+        if let Err(impostor) = is_own {
+            app.ingest.counters().count(impostor.result());
+            app.senders.refuse(&impostor);
+            return forbidden(&impostor);
+        }
+    }
     into_response(&app.ingest.frame(body, clock::now()).await)
+}
+
+/// The sender is not to try again: it would be refused again.
+fn forbidden(impostor: &Impostor) -> Response {
+    let body = json!({"error": in_full(impostor), "kind": impostor.result().name()});
+    (StatusCode::FORBIDDEN, Json(body)).into_response()
 }
 
 /// Why a body was not taken.

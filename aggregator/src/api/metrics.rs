@@ -18,7 +18,9 @@ use prometheus_client::registry::Registry;
 
 use super::state::App;
 use super::{ApiError, Shared};
+use crate::clock;
 use crate::ingest::FrameResult;
+use crate::kubernetes::Health;
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -40,6 +42,7 @@ impl Collector for AppCollector {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let mut families = Families(encoder);
         process(&self.0, &mut families)?;
+        kubernetes(&self.0, &mut families)?;
         questions(&self.0, &mut families)?;
         workloads::encode(&self.0, &mut families)?;
         shadows::encode(&self.0, &mut families)
@@ -154,6 +157,22 @@ fn process(app: &App, families: &mut Families<'_>) -> Result<(), fmt::Error> {
     let family =
         families.0.encode_descriptor("store_commit_seconds", help, None, commits.metric_type())?;
     commits.encode(family)
+}
+
+/// What became of requests to the API server; there is nothing where none is asked.
+fn kubernetes(app: &App, families: &mut Families<'_>) -> Result<(), fmt::Error> {
+    let health = app.kubernetes();
+    let is_healthy = health.map(|health| health.faults(clock::now()).is_empty());
+    let help =
+        "0 while something that is asked of the API server fails; absent where none is asked";
+    let value = is_healthy.map(|is| f64::from(u8::from(is)));
+    families.gauge("kubernetes_healthy", help, [(BARE, value)])?;
+    let answers = health.map(Health::answers).unwrap_or_default();
+    families.counter(
+        "kubernetes_requests",
+        "Requests to the API server by verb, resource and answer: ok, a status code, none or unreachable",
+        answers.iter().map(|(labels, count)| (labels.as_slice(), *count)),
+    )
 }
 
 /// What other autoscalers asked.

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
+use super::sender::Senders;
 use super::{Events, Questions};
 use crate::actuate::Actuation;
-use crate::config::WorkloadConfig;
+use crate::config::{RequireIdentity, WorkloadConfig};
 use crate::forecast::Curve;
 use crate::ingest::Ingest;
 use crate::journal::Decision;
-use crate::kubernetes::Fence;
+use crate::kubernetes::{Fence, Health, Managed};
 use crate::shadow::Scoreboard;
 use crate::telemetry::ReplicaStatus;
 use crate::units::{Timestamp, WorkloadKey};
@@ -30,13 +31,17 @@ pub struct App {
     pub questions: Questions,
     /// Who of several aggregators acts; unset where there is only this one.
     fence: OnceLock<Fence>,
+    /// What of the API server works; unset where none is asked.
+    kubernetes: OnceLock<Health>,
+    /// Who may post frames.
+    pub(super) senders: Senders,
     /// Bytes of request bodies that are being read.
     pub(super) body_bytes: AtomicUsize,
 }
 
 impl App {
     /// Puts the parts together.
-    pub fn new(ingest: Arc<Ingest>) -> Self {
+    pub fn new(ingest: Arc<Ingest>, required: RequireIdentity) -> Self {
         Self {
             ingest,
             controls: Controls::default(),
@@ -44,6 +49,8 @@ impl App {
             connections: ConnectionCounters::default(),
             questions: Questions::default(),
             fence: OnceLock::new(),
+            kubernetes: OnceLock::new(),
+            senders: Senders::new(required),
             body_bytes: AtomicUsize::new(0),
         }
     }
@@ -51,6 +58,16 @@ impl App {
     /// From now on this process shares a lease with others.
     pub fn shares(&self, fence: Fence) {
         let _ = self.fence.set(fence);
+    }
+
+    /// From now on the API server of a cluster is asked.
+    pub fn asks(&self, kubernetes: Health) {
+        let _ = self.kubernetes.set(kubernetes);
+    }
+
+    /// What of the API server works; `None` where none is asked.
+    pub fn kubernetes(&self) -> Option<&Health> {
+        self.kubernetes.get()
     }
 
     /// Whether this process acts; `None` where there is only this one.
@@ -107,6 +124,8 @@ pub struct Control {
     pub config: WorkloadConfig,
     /// Counts since the process started.
     pub counters: ControlCounters,
+    /// Where a resource says what is scaled, its target.
+    managed: Option<Managed>,
     status: Mutex<ControlStatus>,
     alive_until: AtomicU64,
 }
@@ -180,14 +199,24 @@ impl ControlCounters {
 
 impl Control {
     /// Begins with what was stored.
-    pub fn new(config: WorkloadConfig, decision: Option<Decision>) -> Self {
+    pub fn new(
+        config: WorkloadConfig,
+        decision: Option<Decision>,
+        managed: Option<Managed>,
+    ) -> Self {
         let status = ControlStatus { decision, ..ControlStatus::default() };
         Self {
             config,
             counters: ControlCounters::default(),
+            managed,
             status: Mutex::new(status),
             alive_until: AtomicU64::new(u64::MAX),
         }
+    }
+
+    /// The target of the `MeshAutoscaler` that it is for, where it is for one.
+    pub const fn managed(&self) -> Option<&Managed> {
+        self.managed.as_ref()
     }
 
     /// What the control loop last saw and did.

@@ -9,6 +9,7 @@ use axum::extract::{Path, State};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::health::kubernetes;
 use super::state::{App, Control, ControlStatus};
 use super::{ApiError, Shared, find};
 use crate::clock;
@@ -157,9 +158,14 @@ pub fn live_views(app: &App, now: Timestamp) -> Vec<WorkloadView> {
     app.ingest.workloads().all().iter().map(view).collect()
 }
 
+/// What the overview shows.
+pub(super) fn overview(app: &App, now: Timestamp) -> Value {
+    json!({"workloads": live_views(app, now), "kubernetes": kubernetes(app, now)})
+}
+
 /// `GET /v1/workloads`.
 pub(super) async fn list(State(app): Shared) -> Json<Value> {
-    Json(json!({"workloads": live_views(&app, clock::now())}))
+    Json(overview(&app, clock::now()))
 }
 
 /// One workload with everything that is counted of it.

@@ -47,6 +47,18 @@ pub enum ScaleIn {
     Forecast,
 }
 
+/// Whether a frame must come from the workload that it is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RequireIdentity {
+    /// Whoever reaches the address may post. The default.
+    #[default]
+    None,
+    /// A proxy in front says in `x-forwarded-client-cert` whose certificate the sender showed; it
+    /// must be of the frame's namespace, and of a service account of its workload where those are
+    /// known.
+    Xfcc,
+}
+
 /// The words of a setting.
 pub(super) trait Choice: Copy + Default + 'static {
     /// Each with its value.
@@ -59,6 +71,11 @@ impl Choice for Mode {
     const WORDS: &'static [(&'static str, Self)] =
         &[("shadow", Self::Shadow), ("active", Self::Active)];
     const VALID: &'static str = "shadow or active";
+}
+
+impl Choice for RequireIdentity {
+    const WORDS: &'static [(&'static str, Self)] = &[("none", Self::None), ("xfcc", Self::Xfcc)];
+    const VALID: &'static str = "none or xfcc";
 }
 
 impl Choice for Profile {

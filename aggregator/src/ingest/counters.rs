@@ -37,11 +37,15 @@ pub enum FrameResult {
     StoreFailed,
     /// Another aggregator acts, and is the one to be told.
     Standby,
+    /// Nobody vouches for its sender.
+    Unidentified,
+    /// Its sender is not of the workload that it is about.
+    WrongIdentity,
 }
 
 impl FrameResult {
     /// All of them, in the order of declaration.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Accepted,
         Self::Duplicate,
         Self::TooLarge,
@@ -58,6 +62,8 @@ impl FrameResult {
         Self::Draining,
         Self::StoreFailed,
         Self::Standby,
+        Self::Unidentified,
+        Self::WrongIdentity,
     ];
 
     /// Stable name, for a metric's label.
@@ -79,6 +85,8 @@ impl FrameResult {
             Self::Draining => "draining",
             Self::StoreFailed => "store_failed",
             Self::Standby => "standby",
+            Self::Unidentified => "unidentified",
+            Self::WrongIdentity => "wrong_identity",
         }
     }
 

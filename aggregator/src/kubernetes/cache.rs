@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Debug;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use futures_util::{Stream, StreamExt, pin_mut};
@@ -26,7 +26,6 @@ pub struct Cache<T> {
     inner: RwLock<Inner<T>>,
     /// Watches that have not listed everything yet.
     unsynced: AtomicUsize,
-    errors: AtomicU64,
     changed: Notify,
 }
 
@@ -43,7 +42,6 @@ impl<T: Kept> Cache<T> {
             kind,
             inner: RwLock::new(Inner { objects: BTreeMap::new(), owned: HashMap::new() }),
             unsynced: AtomicUsize::new(watches),
-            errors: AtomicU64::new(0),
             changed: Notify::new(),
         })
     }
@@ -51,11 +49,6 @@ impl<T: Kept> Cache<T> {
     /// Whether everything was listed once.
     pub fn is_synced(&self) -> bool {
         self.unsynced.load(Ordering::Acquire) == 0
-    }
-
-    /// Watches that broke since the start, not counting those that ended in order.
-    pub fn errors(&self) -> u64 {
-        self.errors.load(Ordering::Relaxed)
     }
 
     /// Returns after the next change.
@@ -136,7 +129,6 @@ impl<T: Kept> Cache<T> {
                     self.changed.notify_waiters();
                 }
                 Err(error) => {
-                    self.errors.fetch_add(1, Ordering::Relaxed);
                     if !std::mem::replace(&mut broken, true) {
                         let cause = &error as &dyn std::error::Error;
                         tracing::warn!(

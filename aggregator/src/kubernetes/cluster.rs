@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -29,6 +30,10 @@ use crate::units::Timestamp;
 
 /// How long a watch lasts before it is begun again, so that one that hangs is found out.
 const WATCH_SECONDS: u32 = 240;
+
+/// Pauses after each try to publish an event; the last is given up.
+const EVENT_PAUSES: [Duration; 4] =
+    [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(9), Duration::ZERO];
 
 /// What is known of a cluster; clones share it.
 #[derive(Clone)]
@@ -208,19 +213,6 @@ impl Cluster {
         Ok(())
     }
 
-    /// Watches that broke, by kind.
-    pub fn watch_errors(&self) -> Vec<(&'static str, u64)> {
-        let inner = &self.0;
-        let targets = lock(&inner.targets).values().map(|cache| cache.errors()).sum();
-        vec![
-            ("meshautoscalers", inner.resources.errors()),
-            ("pods", inner.pods.errors()),
-            ("replicasets", inner.sets.errors()),
-            ("horizontalpodautoscalers", inner.hpas.errors()),
-            ("targets", targets),
-        ]
-    }
-
     /// Takes note of how many pods a target that is written has; 0 when it is written no longer.
     pub(super) fn note_managed(&self, key: &Key, pods: u32) {
         let mut managed = lock(&self.0.managed);
@@ -275,12 +267,23 @@ impl Cluster {
         };
         let api: Api<Event> = Api::namespaced(self.0.client.clone(), &namespace);
         tokio::spawn(async move {
-            if let Err(error) = api.create(&PostParams::default(), &event).await {
-                let cause = &error as &dyn std::error::Error;
-                tracing::warn!(cause, "an event is not published");
+            for pause in EVENT_PAUSES {
+                let Err(error) = api.create(&PostParams::default(), &event).await else { return };
+                if is_refused(&error) || pause.is_zero() {
+                    let cause = &error as &dyn std::error::Error;
+                    tracing::warn!(cause, "an event is not published");
+                    return;
+                }
+                tokio::time::sleep(pause).await;
             }
         });
     }
+}
+
+/// Whether trying again is in vain: a right is missing, or the event is known already.
+fn is_refused(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else { return false };
+    (400..500).contains(&status.code) && status.code != 429
 }
 
 /// Keeps two events of the same microsecond apart.

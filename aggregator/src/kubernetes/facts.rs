@@ -39,7 +39,12 @@ pub(crate) struct PodFacts {
     /// Since when there is no node for it.
     unschedulable: Option<Timestamp>,
     leaving: bool,
+    /// Its service account, where it is not the default one.
+    account: Option<String>,
 }
+
+/// Service account of pods that name none.
+const DEFAULT_ACCOUNT: &str = "default";
 
 impl PodFacts {
     pub(super) fn keep(pod: Pod) -> Option<(Key, Self)> {
@@ -57,8 +62,17 @@ impl PodFacts {
             ready,
             unschedulable: unschedulable.and_then(since),
             leaving: pod.metadata.deletion_timestamp.is_some(),
+            account: pod
+                .spec
+                .and_then(|spec| spec.service_account_name)
+                .filter(|account| account != DEFAULT_ACCOUNT),
         };
         Some((key(&pod.metadata)?, facts))
+    }
+
+    /// Its service account.
+    pub(crate) fn account(&self) -> &str {
+        self.account.as_deref().unwrap_or(DEFAULT_ACCOUNT)
     }
 
     /// Whether it serves.
@@ -182,6 +196,8 @@ pub(crate) struct TargetFacts {
     pub resource_version: String,
     /// Who last wrote its replicas, where that is known.
     pub writer: Option<String>,
+    /// Service account of the pods that it makes, where it has a template of them.
+    pub account: Option<String>,
 }
 
 impl TargetFacts {
@@ -203,6 +219,10 @@ impl TargetFacts {
             rollout: unseen || old_pods,
             resource_version: object.metadata.resource_version.clone().unwrap_or_default(),
             writer: writer(&object.metadata),
+            account: at("/spec/template/spec").map(|pod| {
+                let account = pod.get("serviceAccountName").and_then(Value::as_str);
+                account.unwrap_or(DEFAULT_ACCOUNT).to_owned()
+            }),
         };
         Some((key, facts))
     }

@@ -1,9 +1,11 @@
 //! The target of one `MeshAutoscaler`: what is known of it without asking, and the one place where
 //! its replicas, or the floor under them, are written.
 
+mod accounts;
+mod telling;
 mod write;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,26 +20,14 @@ use super::target::{Target, built_in};
 use super::{KubernetesError, floor};
 use crate::clock::{self, Stopwatch};
 use crate::config::TargetConfig;
-use crate::journal::{ClusterFacts, Decision};
+use crate::journal::ClusterFacts;
 use crate::safety::{Contest, UNSCHEDULABLE_FOR};
 use crate::telemetry::ReplicaStatus;
 use crate::units::Timestamp;
 
+pub use telling::Refusal;
 pub use write::{Effect, Written};
 
-/// The same refusal is told again in an event after so long.
-const SAY_AGAIN: Duration = Duration::from_mins(10);
-/// Guards whose refusal is worth an event.
-const TOLD_GUARDS: [&str; 8] = [
-    "paused",
-    "contested",
-    "rollout",
-    "unready",
-    "unschedulable",
-    "blast_radius",
-    "stale_hold",
-    "stale_fallback",
-];
 /// Pods from which a start-up time is learned.
 const LEARN_FROM: usize = 3;
 
@@ -71,6 +61,8 @@ struct State {
     last: Option<Written>,
     seen: Option<Seen>,
     told: HashMap<String, Stopwatch>,
+    /// Service accounts of the target's pods; empty while nothing is known of them.
+    accounts: BTreeSet<String>,
 }
 
 /// A number that we wrote, and the version of the object with it.
@@ -88,15 +80,6 @@ impl Order {
             _ => false,
         }
     }
-}
-
-/// Why nothing can be written, as a condition's reason and message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// `Conflict`, `TargetNotFound`, …
-    pub reason: &'static str,
-    /// In words.
-    pub message: String,
 }
 
 /// What was last seen of the target.
@@ -226,6 +209,7 @@ impl Managed {
             rollout: false,
             resource_version: scale.metadata.resource_version.unwrap_or_default(),
             writer: None,
+            account: None,
         })
     }
 
@@ -235,6 +219,7 @@ impl Managed {
         now: Timestamp,
     ) -> Result<ReplicaStatus, KubernetesError> {
         let inner = &self.0;
+        self.note_accounts(target);
         let pods = self.pods(&target.uid);
         let ready: Vec<String> = pods
             .iter()
@@ -366,78 +351,6 @@ impl Managed {
             );
             self.tell(true, "Contested", &note, true);
         }
-    }
-
-    /// Remembers why nothing can be written, and tells it.
-    fn refuse(&self, error: &KubernetesError) {
-        let refusal = Refusal { reason: reason(error), message: error.to_string() };
-        let told = refusal.message.clone();
-        self.state().refusal = Some(refusal);
-        // What is not listed yet passes by itself.
-        if self.0.acts && !matches!(error, KubernetesError::NotListed(_)) {
-            self.tell(true, reason(error), &told, false);
-        }
-    }
-
-    /// Tells which guards hold a decision.
-    pub fn tell_guards(&self, decision: &Decision) {
-        if !self.0.acts {
-            return;
-        }
-        for guard in &decision.guards {
-            if TOLD_GUARDS.contains(&guard.guard.as_str()) {
-                let note =
-                    format!("{} -> {}: {}", guard.from_replicas, guard.to_replicas, guard.reason);
-                self.tell(true, camel(&guard.guard), &note, false);
-            }
-        }
-    }
-
-    /// Publishes an event; unless `always`, the same reason only now and then.
-    fn tell(&self, warns: bool, reason: &str, note: &str, always: bool) {
-        if !self.0.cluster.fence().leads() {
-            return;
-        }
-        {
-            let mut state = self.state();
-            let lately = state.told.get(reason).is_some_and(|at| at.elapsed() < SAY_AGAIN);
-            if lately && !always {
-                return;
-            }
-            state.told.insert(reason.to_owned(), Stopwatch::start());
-        }
-        self.0.cluster.publish(self.0.about.clone(), warns, reason, note);
-    }
-}
-
-/// The reason of a guard's event.
-fn camel(guard: &str) -> &'static str {
-    match guard {
-        "paused" => "Paused",
-        "contested" => "Contested",
-        "rollout" => "RolloutInProgress",
-        "unready" => "PodsUnready",
-        "unschedulable" => "PodsUnschedulable",
-        "blast_radius" => "BlastRadius",
-        _ => "TelemetryStale",
-    }
-}
-
-/// The reason of a condition and of an event.
-fn reason(error: &KubernetesError) -> &'static str {
-    match error {
-        KubernetesError::NoTarget { .. } => "TargetNotFound",
-        KubernetesError::Conflict { .. } => "Conflict",
-        KubernetesError::NoHpa { .. } => "NoHpa",
-        KubernetesError::NotListed(_) => "NotListed",
-        KubernetesError::BlastRadius => "BlastRadius",
-        KubernetesError::NoFinalizer => "NoFinalizer",
-        KubernetesError::Timeout(_) => "ApiTimeout",
-        KubernetesError::Moved(_) => "Moved",
-        KubernetesError::NotLeading => "Standby",
-        KubernetesError::Api(_) if matches!(error.code(), Some(401 | 403)) => "Forbidden",
-        KubernetesError::Api(_) => "ApiError",
-        _ => "NotScalable",
     }
 }
 

@@ -20,7 +20,7 @@ use crate::clock::{self, Stopwatch};
 use crate::config::WorkloadConfig;
 use crate::kubernetes::resource::{self, InvalidSpec, MeshAutoscaler};
 use crate::kubernetes::{Cluster, LeaderMark, Managed};
-use crate::units::WorkloadKey;
+use crate::units::{Timestamp, WorkloadKey};
 use floors::Floors;
 use report::Subject;
 use statuses::Statuses;
@@ -54,6 +54,8 @@ pub(super) struct Controller {
     floors: Floors,
     statuses: Statuses,
     mark: Option<LeaderMark>,
+    /// Since when this process leads.
+    leads_since: Option<Timestamp>,
     /// Workloads that the configuration file decides for.
     configured: BTreeSet<WorkloadKey>,
 }
@@ -66,6 +68,7 @@ impl Controller {
             floors: Floors::default(),
             statuses: Statuses::new(cluster.clone()),
             mark: LeaderMark::of_this_pod(cluster.client()),
+            leads_since: None,
             cluster,
             running: BTreeMap::new(),
             invalid: BTreeMap::new(),
@@ -85,7 +88,9 @@ impl Controller {
             }
             if self.cluster.resources().is_synced() {
                 self.reconcile(&mut loops).await;
-                if self.cluster.fence().leads() {
+                let leads = self.cluster.fence().leads();
+                self.leads_since = leads.then(|| self.leads_since.unwrap_or_else(clock::now));
+                if leads {
                     self.floors.turn(&self.cluster).await;
                     self.report().await;
                 }
@@ -207,6 +212,9 @@ impl Controller {
     /// Writes the statuses that have changed.
     async fn report(&mut self) {
         let now = clock::now();
+        let since = self.leads_since.unwrap_or(now);
+        let faults = self.app.kubernetes().map(|health| health.lately(now, since));
+        let faults = faults.unwrap_or_default();
         for (key, resource) in self.cluster.resources().all() {
             let running = self.running.get(&key);
             let control = running.and_then(|it| self.app.controls.get(&it.config.key));
@@ -221,6 +229,7 @@ impl Controller {
                 control: control.as_deref(),
                 workload: workload.as_deref(),
                 pause: self.cluster.fence().pause(),
+                faults: &faults,
             };
             self.statuses.offer(&key, &resource, subject.status(now));
         }

@@ -107,7 +107,11 @@ impl Loops {
             autoscaler.load_history(samples);
         }
         let decision = self.restored.decisions.remove(&workload.id);
-        let control = Arc::new(Control::new(config, decision));
+        let managed = match &ways.0 {
+            Source::Managed(managed) => Some(managed.clone()),
+            _ => None,
+        };
+        let control = Arc::new(Control::new(config, decision, managed));
         self.app.controls.insert(Arc::clone(&control));
         let made = ControlLoop::new(
             &self.app,

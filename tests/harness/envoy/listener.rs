@@ -21,6 +21,7 @@ pub struct Listener {
     routes: Vec<Value>,
     filters: Vec<Value>,
     manager: Value,
+    transport_socket: Option<Value>,
 }
 
 impl Listener {
@@ -38,6 +39,7 @@ impl Listener {
                 "stat_prefix": name,
                 "codec_type": "AUTO",
             }),
+            transport_socket: None,
         }
     }
 
@@ -45,6 +47,13 @@ impl Listener {
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
+        self
+    }
+
+    /// Takes connections by way of a transport socket, such as TLS.
+    #[must_use]
+    pub fn transport_socket(mut self, socket: Value) -> Self {
+        self.transport_socket = Some(socket);
         self
     }
 
@@ -110,6 +119,7 @@ impl Listener {
             (std::mem::take(&mut self.filters), std::mem::take(&mut self.routes));
         let address = socket_address(SocketAddr::from(([127, 0, 0, 1], self.port)));
         let (name, direction) = (self.name.clone(), self.direction);
+        let transport_socket = self.transport_socket.take();
         let manager = self
             .set("http_filters", filters.into())
             .set(
@@ -119,14 +129,18 @@ impl Listener {
                 ]}),
             )
             .manager;
+        let mut chain = json!({"filters": [{
+            "name": "envoy.filters.network.http_connection_manager",
+            "typed_config": manager,
+        }]});
+        if let (Some(chain), Some(socket)) = (chain.as_object_mut(), transport_socket) {
+            chain.insert("transport_socket".to_owned(), socket);
+        }
         json!({
             "name": name,
             "address": address,
             "traffic_direction": direction.unwrap_or("UNSPECIFIED"),
-            "filter_chains": [{"filters": [{
-                "name": "envoy.filters.network.http_connection_manager",
-                "typed_config": manager,
-            }]}],
+            "filter_chains": [chain],
         })
     }
 }

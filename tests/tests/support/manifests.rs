@@ -1,21 +1,10 @@
 //! Applies manifests as `kubectl apply --server-side` does.
 
 use anyhow::{Context, Result};
-use foresail_tests::paths;
 use kube::api::{Api, Patch, PatchParams};
 use kube::core::{DynamicObject, GroupVersionKind, TypeMeta};
 use kube::{Client, discovery};
 use serde_json::Value;
-
-/// The documents in the blocks of YAML of a page, in order, that have a kind.
-pub(crate) fn in_page(page: &str) -> Result<Vec<Value>> {
-    let text = std::fs::read_to_string(paths::root().join(page)).context(page.to_owned())?;
-    let blocks = text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
-    let documents = blocks.flat_map(|block| block.split("\n---\n"));
-    let documents: Result<Vec<Value>> =
-        documents.map(|text| serde_saphyr::from_str(text).context(text.to_owned())).collect();
-    Ok(documents?.into_iter().filter(|document| !document["kind"].is_null()).collect())
-}
 
 /// Makes an object what the manifest says, with strict validation of its fields.
 pub(crate) async fn apply(client: &Client, manifest: &Value) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Bytes and back.
 
-use foresail_wire::{decode, encode};
+use foresail_wire::{decode, decode_identity, encode};
 use proptest::prelude::*;
 
 use crate::arbitrary;
@@ -13,6 +13,14 @@ proptest! {
     fn what_is_written_is_read(frame in arbitrary::frame()) {
         let bytes = encode(&frame).unwrap();
         prop_assert_eq!(decode(&bytes).unwrap(), frame);
+    }
+
+    #[test]
+    fn the_identity_is_read_alone(frame in arbitrary::frame(), rest in any::<prop::sample::Index>()) {
+        let bytes = encode(&frame).unwrap();
+        prop_assert_eq!(decode_identity(&bytes).unwrap(), frame.identity);
+        // What is cut short is not read beyond its end.
+        let _ = decode_identity(&bytes[..rest.index(bytes.len())]);
     }
 
     #[test]

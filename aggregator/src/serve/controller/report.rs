@@ -12,7 +12,7 @@ use crate::kubernetes::resource::{
     Actuation, Decided, DecidedGuard, Figures, ForecastAt, InvalidSpec, LastScale, MeshAutoscaler,
     MeshAutoscalerStatus, Mode, ProposedBy, Scorecard, condition,
 };
-use crate::kubernetes::{Managed, Refusal, Seen};
+use crate::kubernetes::{Fault, Managed, Refusal, Seen};
 use crate::safety::{MAX_DATA_AGE, MIN_COVERAGE};
 use crate::shadow::{Score, Scoreboard, Shadow};
 use crate::units::{Timestamp, micros};
@@ -31,6 +31,8 @@ pub(super) struct Subject<'a> {
     pub(super) control: Option<&'a Control>,
     pub(super) workload: Option<&'a Workload>,
     pub(super) pause: Option<Pause>,
+    /// What of the API server does not work, or has not until a moment ago.
+    pub(super) faults: &'a [Fault],
 }
 
 /// A condition without its times.
@@ -124,10 +126,27 @@ impl Subject<'_> {
         if let Some(invalid) = self.invalid {
             return says(kind, false, "InvalidSpec", invalid.to_string());
         }
-        match refusal {
-            Some(refusal) => says(kind, false, refusal.reason, refusal.message.clone()),
+        if let Some(refusal) = refusal {
+            return says(kind, false, refusal.reason, refusal.message.clone());
+        }
+        // Who cannot read writes onto what is old: then the cause is told, not the conflict.
+        let faults = self.faults.iter().filter(|fault| self.concerns(fault));
+        match faults.min_by_key(|fault| !is_watch(fault)) {
+            Some(fault) => says(kind, false, fault.reason(), fault.to_string()),
             None => says(kind, true, "ReadyToScale", "the target can be read and written"),
         }
+    }
+
+    /// Whether a fault of the API server stands in the way of this resource: what it is decided by
+    /// may be old, or nobody may write. What was refused to others, or to an event, does not.
+    fn concerns(&self, fault: &Fault) -> bool {
+        let asked = &fault.asked;
+        let is_here =
+            asked.namespace.is_none() || asked.namespace == self.resource.metadata.namespace;
+        let is_read =
+            is_watch(fault) || (asked.verb == "get" && asked.resource.ends_with("/scale"));
+        let is_status = asked.resource == "meshautoscalers/status";
+        asked.resource == "leases" || (is_here && (is_read || is_status))
     }
 
     fn scaling_active(&self, seen: Option<Seen>, contested: bool) -> Says {
@@ -167,6 +186,11 @@ impl Subject<'_> {
         };
         conditions.into_iter().map(dated).collect()
     }
+}
+
+/// Whether what a watch keeps up to date is old.
+fn is_watch(fault: &Fault) -> bool {
+    matches!(fault.asked.verb, "list" | "watch")
 }
 
 fn telemetry_ready(now: Timestamp, decision: Option<&Decision>) -> Says {

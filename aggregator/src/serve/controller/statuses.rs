@@ -45,6 +45,9 @@ struct Waiting {
 struct Last {
     at: Stopwatch,
     worked: bool,
+    /// Version of the resource with what was written last, which a watch may show later, or not at
+    /// all while it is broken.
+    version: Option<String>,
 }
 
 impl Statuses {
@@ -77,7 +80,8 @@ impl Statuses {
         };
         let is_due = since.is_none_or(|(elapsed, _)| elapsed >= wait);
         if is_due && (matters || differs_in_figures(there, &status)) {
-            let version = resource.metadata.resource_version.clone();
+            let ours = self.written.get(key).and_then(|last| last.version.as_deref());
+            let version = newer(resource.metadata.resource_version.as_deref(), ours);
             self.waiting.insert(key.clone(), Waiting { matters, version, status });
         } else {
             self.waiting.remove(key);
@@ -98,8 +102,12 @@ impl Statuses {
             let Some(waiting) = self.waiting.remove(&key) else { continue };
             let Some(leads_for) = self.cluster.fence().time_to_write() else { return };
             let write = self.write(&key, &waiting);
+            let mut version = None;
             let worked = match tokio::time::timeout(left.min(leads_for), write).await {
-                Ok(Ok(())) => true,
+                Ok(Ok(written)) => {
+                    version = written;
+                    true
+                }
                 Ok(Err(error)) => {
                     let cause = &error as &dyn std::error::Error;
                     tracing::warn!(
@@ -112,11 +120,12 @@ impl Statuses {
                 }
                 Err(_) => false,
             };
-            self.written.insert(key, Last { at: Stopwatch::start(), worked });
+            self.written.insert(key, Last { at: Stopwatch::start(), worked, version });
         }
     }
 
-    async fn write(&self, key: &Key, waiting: &Waiting) -> Result<(), kube::Error> {
+    /// Writes one, and gives the resource's version with it where it is known.
+    async fn write(&self, key: &Key, waiting: &Waiting) -> Result<Option<String>, kube::Error> {
         let api: Api<MeshAutoscaler> = Api::namespaced(self.cluster.client().clone(), &key.0);
         let patch = json!({
             "apiVersion": "foresail.dev/v1alpha1",
@@ -126,10 +135,30 @@ impl Statuses {
         });
         let parameters = PatchParams::apply(MANAGER).force();
         match api.patch_status(&key.1, &parameters, &Patch::Apply(patch)).await {
-            Ok(_) => Ok(()),
+            Ok(written) => Ok(written.metadata.resource_version),
             // Deleted or changed since; the watch will show how, and the next turn writes again.
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// The newer of two versions of an object, which ascend.
+fn newer(seen: Option<&str>, ours: Option<&str>) -> Option<String> {
+    let number = |version: Option<&str>| version.and_then(|it| it.parse::<u64>().ok());
+    let is_ours = number(ours) > number(seen) && seen.is_some();
+    (if is_ours { ours } else { seen }).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_we_wrote_last_counts_until_a_watch_shows_something_newer() {
+        assert_eq!(newer(Some("99"), Some("100")).as_deref(), Some("100"));
+        assert_eq!(newer(Some("101"), Some("100")).as_deref(), Some("101"));
+        assert_eq!(newer(Some("99"), None).as_deref(), Some("99"));
+        assert_eq!(newer(None, Some("100")), None);
     }
 }
