@@ -330,18 +330,34 @@ impl WorkloadTelemetry {
     /// All windows of a tier, oldest first, with their begin; of the fine tier also those that are
     /// over at `now` and still take late frames. Windows in which nothing is known are left out.
     pub fn summaries(&self, tier: Tier, now: Timestamp) -> Vec<(Timestamp, Summary)> {
+        self.summaries_in(tier, now, |_| true)
+    }
+
+    /// Those of them whose begin is `wanted`.
+    pub fn summaries_in(
+        &self,
+        tier: Tier,
+        now: Timestamp,
+        wanted: impl Fn(Timestamp) -> bool,
+    ) -> Vec<(Timestamp, Summary)> {
         let step = tier.step();
-        let begin = |index| Timestamp::of_step(index, step);
+        let begin = |index| Some(Timestamp::of_step(index, step)).filter(|begin| wanted(*begin));
         match tier {
-            Tier::Mid => self.mid.iter().map(|(i, packed)| (begin(i), packed.into())).collect(),
+            Tier::Mid => {
+                let windows = self.mid.iter();
+                windows.filter_map(|(i, packed)| Some((begin(i)?, packed.into()))).collect()
+            }
             Tier::Coarse => {
-                self.coarse.iter().map(|(i, packed)| (begin(i), packed.into())).collect()
+                let windows = self.coarse.iter();
+                windows.filter_map(|(i, packed)| Some((begin(i)?, packed.into()))).collect()
             }
             Tier::Fine => {
-                let closed = self.fine.iter().map(|(i, packed)| (begin(i), packed.into()));
+                let closed = self.fine.iter();
+                let closed = closed.filter_map(|(i, packed)| Some((begin(i)?, packed.into())));
                 let expected = self.expected_pods(self.volatile.ready_replicas);
-                let open = self.volatile.open.settled(now, expected).map(|(i, window)| {
-                    (begin(i), window.summary(self.expected_pods(window.ready_replicas)))
+                let open = self.volatile.open.settled(now, expected).filter_map(|(i, window)| {
+                    let expected = self.expected_pods(window.ready_replicas);
+                    Some((begin(i)?, window.summary(expected)))
                 });
                 closed.chain(open).collect()
             }

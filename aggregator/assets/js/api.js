@@ -44,6 +44,10 @@ export const getTrack = async (workload, since, until, signal) =>
 
 export const getBudget = (workload, signal) => getJson(`${workloadPath(workload)}/budget`, signal);
 
+export const getCapacity = (workload, signal) => getJson(`${workloadPath(workload)}/capacity`, signal);
+
+export const getShadows = (workload, signal) => getJson(`${workloadPath(workload)}/shadows`, signal);
+
 export const getForecast = (workload, signal) =>
   getJson(`${workloadPath(workload)}/forecast`, signal);
 

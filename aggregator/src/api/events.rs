@@ -6,16 +6,19 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
+use serde::Serialize;
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{Receiver, Sender};
 
 use super::state::App;
-use super::{ApiError, Shared, live_views};
+use super::view::Live;
+use super::{ApiError, Shared};
 use crate::clock;
 use crate::journal::Decision;
 use crate::units::{Timestamp, WorkloadKey};
@@ -27,7 +30,8 @@ const MAX_WAITING: usize = 64;
 
 #[derive(Clone, Debug)]
 enum Message {
-    Event { name: &'static str, data: Arc<str> },
+    /// As it goes out, made once for all listeners.
+    Event(Bytes),
     Close,
 }
 
@@ -59,14 +63,14 @@ impl Events {
     pub fn decision(&self, key: &WorkloadKey, decision: &Decision) {
         if self.listeners() > 0 {
             let data = json!({"namespace": key.namespace, "name": key.name, "decision": decision});
-            self.send("decision", &data.to_string());
+            self.send(event("decision", &data));
         }
     }
 
     /// Tells all listeners the live figures.
     pub fn tick(&self, app: &App, now: Timestamp) {
         if self.listeners() > 0 {
-            self.send("tick", &tick_data(app, now));
+            self.send(event("tick", &Live::of(app, now)));
         }
     }
 
@@ -76,14 +80,19 @@ impl Events {
         let _ = self.sender.send(Message::Close);
     }
 
-    fn send(&self, name: &'static str, data: &str) {
+    fn send(&self, event: Bytes) {
         // Nobody listens: nothing to tell.
-        let _ = self.sender.send(Message::Event { name, data: data.into() });
+        let _ = self.sender.send(Message::Event(event));
     }
 }
 
-fn tick_data(app: &App, now: Timestamp) -> String {
-    json!({"workloads": live_views(app, now)}).to_string()
+/// An event as it goes out. JSON has no line breaks, so its data is one line.
+fn event(name: &str, data: &impl Serialize) -> Bytes {
+    let mut text = format!("event: {name}\ndata: ").into_bytes();
+    // What is told has a JSON form, and memory takes it.
+    let _ = serde_json::to_writer(&mut text, data);
+    text.extend_from_slice(b"\n\n");
+    text.into()
 }
 
 /// One listener.
@@ -91,19 +100,17 @@ struct Listener {
     app: Arc<App>,
     receiver: Receiver<Message>,
     /// Sent first, so that a page need not wait for the next second.
-    first: Option<String>,
+    first: Option<Bytes>,
 }
 
 impl Listener {
-    async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
+    async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
         if let Some(first) = self.first.take() {
-            return Some((Ok(Event::default().event("tick").data(first)), self));
+            return Some((Ok(first), self));
         }
         loop {
             match self.receiver.recv().await {
-                Ok(Message::Event { name, data }) => {
-                    return Some((Ok(Event::default().event(name).data(&*data)), self));
-                }
+                Ok(Message::Event(event)) => return Some((Ok(event), self)),
                 Err(RecvError::Lagged(missed)) => {
                     self.app.events.dropped.fetch_add(missed, Ordering::Relaxed);
                 }
@@ -118,9 +125,10 @@ pub(super) async fn subscribe(State(app): Shared) -> Response {
         return ApiError::TooManyListeners.into_response();
     }
     let receiver = app.events.sender.subscribe();
-    let first = Some(tick_data(&app, clock::now()));
+    let first = Some(event("tick", &Live::of(&app, clock::now())));
     let listener = Listener { app, receiver, first };
-    Sse::new(stream::unfold(listener, Listener::next))
-        .keep_alive(KeepAlive::default())
-        .into_response()
+    let headers =
+        [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")];
+    // A tick a second keeps the connection alive.
+    (headers, Body::from_stream(stream::unfold(listener, Listener::next))).into_response()
 }

@@ -157,9 +157,22 @@ pub fn live_views(app: &App, now: Timestamp) -> Vec<WorkloadView> {
     app.ingest.workloads().all().iter().map(view).collect()
 }
 
+/// All workloads, as they are told.
+#[derive(Debug, Serialize)]
+pub(super) struct Live {
+    workloads: Vec<WorkloadView>,
+}
+
+impl Live {
+    /// In the figures of now.
+    pub(super) fn of(app: &App, now: Timestamp) -> Self {
+        Self { workloads: live_views(app, now) }
+    }
+}
+
 /// `GET /v1/workloads`.
-pub(super) async fn list(State(app): Shared) -> Json<Value> {
-    Json(json!({"workloads": live_views(&app, clock::now())}))
+pub(super) async fn list(State(app): Shared) -> Json<Live> {
+    Json(Live::of(&app, clock::now()))
 }
 
 /// One workload with everything that is counted of it.
