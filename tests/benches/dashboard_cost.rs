@@ -74,7 +74,7 @@ async fn main() -> Result<()> {
     }
     let ratios = spans.0.iter().zip(&spans.1).map(|(alone, watched)| watched / alone - 1.0);
     let (cost, alone) = (median(ratios.collect()), median(spans.0));
-    let length = (seconds * pairs) as f64;
+    let length = f64::from(pairs) * (f64::from(seconds) + SETTLE.as_secs_f64());
     println!(
         "dashboard: {viewers} viewers cost {:.2} % of the CPU of an aggregator that takes {} frames a \
          second of {workloads} workloads (goal < {:.0} %: {}); alone {alone:.3} ms of CPU a thousand frames; \
