@@ -48,7 +48,7 @@ const ASKED: [(&str, u64); 6] = [
 #[tokio::main]
 async fn main() -> Result<()> {
     let option = |flag, otherwise| anyhow::Ok(option(flag)?.unwrap_or(otherwise));
-    let (workloads, pods) = (option("--workloads", 1_000)?, option("--pods", 5)?);
+    let (workloads, pods) = (option("--workloads", 1_000)?, option("--pods", 10)?);
     let (viewers, seconds) = (option("--viewers", 10)?, option("--seconds", 15)?);
     let pairs = option("--pairs", 7)?;
     let directory = WorkDir::new("dashboard-cost")?;
@@ -153,7 +153,11 @@ impl Drop for Viewers {
 /// A page that is open: on one workload, or on all.
 async fn look(url: String, chosen: Option<u32>, read: Arc<AtomicU64>) {
     let mut parts = JoinSet::new();
-    parts.spawn(listen(format!("{url}/v1/events"), Arc::clone(&read)));
+    let about = chosen.map_or_else(
+        || "decisions=false".to_owned(),
+        |number| format!("workload={NAMESPACE}/{}", name(number)),
+    );
+    parts.spawn(listen(format!("{url}/v1/events?{about}"), Arc::clone(&read)));
     if let Some(number) = chosen {
         let path = format!("{url}/v1/workloads/{NAMESPACE}/{}", name(number));
         let http = Http::default();

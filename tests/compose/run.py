@@ -221,4 +221,5 @@ def main():
         say("torn down, nothing is left")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -14,8 +14,9 @@ use super::{ApiError, Shared, find};
 use crate::clock;
 use crate::config::Mode;
 use crate::ingest::Workload;
+use crate::safety::MAX_DATA_AGE;
 use crate::telemetry::{DirectionTotals, Totals, WorkloadTelemetry};
-use crate::units::{Ratio, Rps, Timestamp, micros};
+use crate::units::{Ratio, Rps, Timestamp, WorkloadKey, micros};
 
 /// Live figures are means over so much of the newest telemetry.
 const LIVE_WINDOW: Duration = Duration::from_secs(5);
@@ -157,16 +158,47 @@ pub fn live_views(app: &App, now: Timestamp) -> Vec<WorkloadView> {
     app.ingest.workloads().all().iter().map(view).collect()
 }
 
-/// All workloads, as they are told.
+/// Workloads as they are told, all of them or some.
 #[derive(Debug, Serialize)]
-pub(super) struct Live {
-    workloads: Vec<WorkloadView>,
+pub(super) struct Live<W = Vec<WorkloadView>> {
+    /// Of all, whichever are told.
+    summary: Summary,
+    workloads: W,
+}
+
+/// How all workloads are.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+struct Summary {
+    workloads: usize,
+    /// Of those with fresh data: the objective holds.
+    met: usize,
+    /// The objective does not hold.
+    missed: usize,
+    /// The newest data is so old that nothing is scaled down on it.
+    stale: usize,
 }
 
 impl Live {
     /// In the figures of now.
     pub(super) fn of(app: &App, now: Timestamp) -> Self {
-        Self { workloads: live_views(app, now) }
+        let workloads = live_views(app, now);
+        let oldest = (now - MAX_DATA_AGE).as_secs_f64();
+        let mut summary = Summary { workloads: workloads.len(), ..Summary::default() };
+        for view in &workloads {
+            match (view.newest, view.objective_met) {
+                (Some(newest), _) if newest < oldest => summary.stale += 1,
+                (Some(_), Some(true)) => summary.met += 1,
+                (Some(_), Some(false)) => summary.missed += 1,
+                _ => {}
+            }
+        }
+        Self { summary, workloads }
+    }
+
+    /// One of them alone; none when there is no such workload.
+    pub(super) fn only(&self, key: &WorkloadKey) -> Live<Vec<&WorkloadView>> {
+        let is_it = |view: &&WorkloadView| view.name == key.name && view.namespace == key.namespace;
+        Live { summary: self.summary, workloads: self.workloads.iter().filter(is_it).collect() }
     }
 }
 
