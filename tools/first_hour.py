@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times a new user's way, from `git clone` to a forecast that leads a scale-up, and prints each step.
 
-    tools/first_hour.py laptop|compose [--target DIRECTORY]
+    tools/first_hour.py laptop|compose|both [--target DIRECTORY]
 
 Clones this repository's last commit into an empty directory and types there what docs/first-hour.md says. With `--target` the crates
 that ours use come compiled from there, which is said; tools come from their cache (FORESAIL_CACHE) if it has them, which is
@@ -39,6 +39,9 @@ class Way:
         now = time.monotonic()
         print(f"{self.name:<9} {now - self.begin:6.0f} s  (+{now - self.last:.0f} s)  {words}", flush=True)
         self.last = now
+
+    def end(self):
+        print(f"{self.name:<9} {self.commands} command(s), {self.last - self.begin:.0f} s", flush=True)
 
     def command(self, *words, **options):
         self.commands += 1
@@ -133,19 +136,26 @@ def on_compose(way, directory):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("way", choices=["laptop", "compose"])
+    parser.add_argument("way", choices=["laptop", "compose", "both"])
     parser.add_argument("--target", help="a target directory with compiled crates")
     arguments = parser.parse_args()
     cache = pathlib.Path(os.environ.get("FORESAIL_CACHE", pathlib.Path.home() / ".cache/foresail"))
     registry = pathlib.Path(os.environ.get("CARGO_HOME", pathlib.Path.home() / ".cargo"), "registry/cache")
-    way = Way(arguments.way)
+    way = Way("compose" if arguments.way == "compose" else "laptop")
     for name, path in (("tools", cache), ("crates", registry)):
         print(f"{way.name:<9} {name} {'are cached (warm)' if path.exists() else 'have to be fetched (cold)'}", flush=True)
     with tempfile.TemporaryDirectory(prefix="foresail-first-hour-") as parent:
         directory = str(pathlib.Path(parent, "foresail"))
         clone(way, directory, arguments.target)
-        (laptop if arguments.way == "laptop" else on_compose)(way, directory)
-    print(f"{way.name:<9} {way.commands} commands, {way.last - way.begin:.0f} s", flush=True)
+        if arguments.way != "compose":
+            laptop(way, directory)
+            way.end()
+        if arguments.way == "both":
+            # From the same clone: what the demo compiled is there.
+            way = Way("compose")
+        if arguments.way != "laptop":
+            on_compose(way, directory)
+            way.end()
 
 
 main()

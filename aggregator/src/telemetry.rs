@@ -317,13 +317,18 @@ impl WorkloadTelemetry {
     /// Mean rate of the last six settled windows.
     fn burst_rps(&self, now: Timestamp, expected: Option<u32>) -> Option<Rps> {
         let since = (now - Duration::from_secs(7)).step_index(Tier::Fine.step());
-        let mut sum = Accumulator::default();
+        let (mut windows, mut requests) = (0_u32, 0.0);
         for (index, window) in self.volatile.open.settled(now, expected) {
             if index >= since && window.coverage(expected) >= FULL_COVERAGE {
-                sum.add(window, expected);
+                windows += 1;
+                requests += window.requests;
             }
         }
-        let rps = sum.summary(sum.length()).rps?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "as exact as the figures of windows are"
+        )]
+        let rps = (windows > 0).then(|| (requests / f64::from(windows)) as f32)?;
         Rps::new(f64::from(rps)).ok()
     }
 

@@ -3,10 +3,13 @@
 //!     cargo bench -p foresail-tests --bench dashboard_cost -- [--workloads N] [--pods N] [--viewers N] [--seconds N] [--pairs N]
 //!
 //! A fleet sends a frame a second from each pod of each workload, all of which are decided for. Half of the viewers look at
-//! all workloads, half at one each: they listen to the events and ask what the page asks, as often as it does. Spans with
-//! and without viewers take turns, because what else the machine does comes and goes; medians are compared.
+//! all workloads, half at one each: they listen to the events and ask what the page asks, as often as it does.
+//!
+//! What viewers cost does not depend on how many pods report, since pods are merged first. So it is measured with one pod for each
+//! workload, where little else is to be told apart from it: spans with and without viewers take turns, and the median
+//! of their differences is compared with what the aggregator takes of a core under the full load.
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
-#![expect(clippy::unwrap_used, reason = "a bench fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench fails by panicking")]
 
 #[path = "../tests/support/crowd.rs"]
 mod crowd;
@@ -53,49 +56,56 @@ async fn main() -> Result<()> {
     let pairs = option("--pairs", 7)?;
     let directory = WorkDir::new("dashboard-cost")?;
     let mut aggregator = Aggregator::start(&directory, config(workloads)).await?;
-    let crowd = Crowd::start(&aggregator.url(), members(workloads, pods));
+    let crowd = Crowd::start(&aggregator.url(), members(workloads, 1));
     sleep(WARM_UP).await;
-    let mut spans = (Vec::new(), Vec::new());
     let read = Arc::new(AtomicU64::new(0));
+    let (mut alone, mut costs) = (Vec::new(), Vec::new());
     for pair in 0..pairs {
-        let mut alone = 0.0;
-        let mut watched = 0.0;
+        let mut cores = [0.0; 2];
         // Whatever grows with time is shared out evenly.
-        for with_viewers in if pair % 2 == 0 { [false, true] } else { [true, false] } {
-            let looking = if with_viewers { viewers } else { 0 };
+        for watched in if pair % 2 == 0 { [0, 1] } else { [1, 0] } {
+            let looking = if watched == 1 { viewers } else { 0 };
             let _viewers = Viewers::start(&aggregator.url(), looking, workloads, &read);
             sleep(SETTLE).await;
-            let span = measure(&mut aggregator, &crowd, seconds).await?;
-            *(if with_viewers { &mut watched } else { &mut alone }) = span;
+            cores[watched] = measure(&mut aggregator, seconds).await?;
         }
-        println!("  pair {}: {:.3} ms a frame alone, {:.3} ms watched", pair + 1, alone, watched);
-        spans.0.push(alone);
-        spans.1.push(watched);
+        alone.push(cores[0]);
+        costs.push(cores[1] - cores[0]);
+        println!(
+            "  pair {}: {:.2} % of a core alone, {:.2} % watched",
+            pair + 1,
+            cores[0],
+            cores[1]
+        );
     }
-    let ratios = spans.0.iter().zip(&spans.1).map(|(alone, watched)| watched / alone - 1.0);
-    let (cost, alone) = (median(ratios.collect()), median(spans.0));
-    let length = f64::from(pairs) * (f64::from(seconds) + SETTLE.as_secs_f64());
-    println!(
-        "dashboard: {viewers} viewers cost {:.2} % of the CPU of an aggregator that takes {} frames a \
-         second of {workloads} workloads (goal < {:.0} %: {}); alone {alone:.3} ms of CPU a thousand frames; \
-         viewers read {:.1} MiB a second",
-        cost * 100.0,
-        workloads * pods,
-        GOAL * 100.0,
-        if cost < GOAL { "met" } else { "NOT met" },
-        read.load(Ordering::Relaxed) as f64 / length / 1_048_576.0,
-    );
+    let watched_seconds = f64::from(pairs) * (f64::from(seconds) + SETTLE.as_secs_f64());
     drop(crowd);
+    let crowd = Crowd::start(&aggregator.url(), members(workloads, pods));
+    sleep(2 * SETTLE).await;
+    let sent = crowd.sent();
+    let full = measure(&mut aggregator, 2 * seconds).await?;
+    let rate = (crowd.sent() - sent) as f64 / f64::from(2 * seconds);
+    drop(crowd);
+    let (cost, light) = (median(costs), median(alone));
+    let share = cost / full;
+    println!(
+        "dashboard: {viewers} viewers take {cost:.2} % of a core of an aggregator with {workloads} workloads ({light:.1} % \
+         without them at {workloads} frames a second); that is {:.2} % of what it takes at {rate:.0} frames a second, \
+         {full:.0} % of a core (goal < {:.0} %: {}); viewers read {:.1} MiB a second",
+        share * 100.0,
+        GOAL * 100.0,
+        if share < GOAL { "met" } else { "NOT met" },
+        read.load(Ordering::Relaxed) as f64 / watched_seconds / 1_048_576.0,
+    );
     aggregator.stop().await
 }
 
-/// CPU of the aggregator in milliseconds for each thousand frames that it took in a span.
-async fn measure(aggregator: &mut Aggregator, crowd: &Crowd, seconds: u32) -> Result<f64> {
-    let (sent, cpu) = (crowd.sent(), aggregator.process().cpu_seconds()?);
+/// What the aggregator takes of a core over a span, in hundredths.
+async fn measure(aggregator: &mut Aggregator, seconds: u32) -> Result<f64> {
+    let (begin, cpu) = (Instant::now(), aggregator.process().cpu_seconds()?);
     sleep(Duration::from_secs(seconds.into())).await;
     let spent = aggregator.process().cpu_seconds()? - cpu;
-    let frames = crowd.sent() - sent;
-    Ok(spent * 1e6 / (frames as f64).max(1.0))
+    Ok(spent * 100.0 / begin.elapsed().as_secs_f64())
 }
 
 /// A whole number after a flag.

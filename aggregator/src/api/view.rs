@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 use super::state::{App, Control, ControlStatus};
 use super::{ApiError, Shared, find};
 use crate::clock;
-use crate::config::Mode;
+use crate::config::{Mode, Objective};
 use crate::ingest::Workload;
+use crate::journal::Observation;
 use crate::safety::MAX_DATA_AGE;
 use crate::telemetry::{DirectionTotals, Totals, WorkloadTelemetry};
 use crate::units::{Ratio, Rps, Timestamp, WorkloadKey, micros};
@@ -98,11 +99,8 @@ impl WorkloadView {
         let used = decision.and_then(|decision| decision.forecast.as_ref());
         let since = now - LIVE_WINDOW;
         let seen = telemetry.observe(now, since, replicas);
-        let objective_met = config.and_then(|config| {
-            let latencies = telemetry.recent_latency(since);
-            let reached = latencies.quantile(config.objective.quantile.get())?;
-            Some(reached <= micros(config.objective.latency))
-        });
+        let objective_met =
+            config.and_then(|config| is_met(&config.objective, &seen, telemetry, since));
         Self {
             namespace: workload.key.namespace.clone(),
             name: workload.key.name.clone(),
@@ -136,6 +134,22 @@ impl WorkloadView {
             missed_share: control.and_then(|(control, _)| control.counters.missed_share()),
         }
     }
+}
+
+/// Whether an objective holds in what is seen, by the figure that is shown where it is one of them.
+fn is_met(
+    objective: &Objective,
+    seen: &Observation,
+    telemetry: &WorkloadTelemetry,
+    since: Timestamp,
+) -> Option<bool> {
+    let quantile = objective.quantile.get();
+    let shown = [(0.5, seen.p50_ms), (0.95, seen.p95_ms), (0.99, seen.p99_ms)];
+    if let Some((_, ms)) = shown.into_iter().find(|(shown, _)| (shown - quantile).abs() < 1e-9) {
+        return Some(ms? <= objective.latency.as_secs_f64() * 1e3);
+    }
+    let reached = telemetry.recent_latency(since).quantile(quantile)?;
+    Some(reached <= micros(objective.latency))
 }
 
 /// When any proxy was last heard, for a workload whose newest windows have closed.
