@@ -45,7 +45,7 @@ const ASKED: [(&str, u64); 6] = [
     ("forecast", 10),
     ("capacity", 30),
     ("budget", 30),
-    ("scorecard", 60),
+    ("shadows", 30),
 ];
 
 #[tokio::main]
