@@ -38,8 +38,9 @@ demo: wasm ## Real Envoy, real load, live dashboard (HEADLESS=1, DEMO_SECONDS=60
 	$(CARGO) build $(QUICK) -p foresail-aggregator
 	$(CARGO) run $(QUICK) -p foresail-tests --bin demo
 
-compose: wasm build ## The stack of docker-compose.yml, in the background (SHAPE=day|flash|step|csv, see compose/README.md)
+compose: wasm ## The stack of docker-compose.yml, in the background (SHAPE=day|flash|step|csv, see compose/README.md)
 	@$(SETUP) envoy
+	$(CARGO) build $(QUICK) -p foresail-aggregator
 	tools/compose.sh up --detach
 	@echo 'compose   http://127.0.0.1:9900/ is the dashboard; make compose-down ends it'
 

@@ -1,6 +1,7 @@
 //! Everything that is answered over HTTP: frames in, figures out.
 
 mod budget;
+mod capacity;
 mod dashboard;
 mod decisions;
 mod events;
@@ -50,6 +51,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/heatmap", get(heatmap::heatmap))
         .route("/budget", get(budget::budget))
         .route("/shadows", get(shadows::shadows))
+        .route("/capacity", get(capacity::capacity))
         .route("/track", get(track::track));
     Router::new()
         .route("/", get(dashboard::page))
@@ -139,6 +141,16 @@ fn find(
         .workloads()
         .get(&namespace, &name)
         .ok_or(ApiError::NoSuchWorkload { namespace, name })
+}
+
+/// The workload that a path names, and what is decided for it.
+fn decided(
+    app: &App,
+    Path((namespace, name)): Path<(String, String)>,
+) -> Result<(Arc<Workload>, Arc<Control>), ApiError> {
+    let workload = find(app, Path((namespace.clone(), name.clone())))?;
+    let control = app.controls.get(&workload.key);
+    Ok((workload, control.ok_or(ApiError::NoObjective { namespace, name })?))
 }
 
 /// What every handler is given.

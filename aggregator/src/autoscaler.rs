@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::capacity::{CapacityLearner, Evidence, Expectation, Outside, StartupTimes, slow_share};
 use crate::config::{CapacitySource, Profile, ScaleIn, WorkloadConfig};
 use crate::features::Track;
+use crate::forecast::online::Score;
 use crate::forecast::{Curve, Forecaster, Load, RefitJob, Refitted};
 use crate::journal::{Decision, GuardRecord, Observation, Signal};
 use crate::policy::{Adviser, Policy, Proposal, Standing};
@@ -203,6 +204,16 @@ impl Autoscaler {
     /// The newest forecast.
     pub const fn forecast(&self) -> Option<&Curve> {
         self.curve.as_ref()
+    }
+
+    /// How well the forecast has been doing at each horizon.
+    pub fn scores(&self) -> Vec<Score> {
+        self.forecaster.scores()
+    }
+
+    /// What was learned of a replica's capacity; `None` where it is given.
+    pub const fn capacity(&self) -> Option<&CapacityLearner> {
+        self.capacity.as_ref()
     }
 
     /// The load that the forecast learns from.

@@ -17,7 +17,7 @@ use thiserror::Error;
 use crate::config::{Part, WorkloadConfig};
 use crate::features::{Accumulator, Track};
 use crate::units::{Ratio, Rps, Timestamp};
-use online::{GrowJob, Grown, Online, OnlineSettings, Outlook};
+use online::{GrowJob, Grown, Online, OnlineSettings, Outlook, Score};
 
 pub use tail::{EXCEEDANCE, Tail};
 
@@ -230,6 +230,11 @@ impl Forecaster {
         if let Ok(grown) = refitted.0 {
             self.online.install(grown);
         }
+    }
+
+    /// How well the forecast has been doing at each horizon.
+    pub fn scores(&self) -> Vec<Score> {
+        self.online.scores()
     }
 
     /// The forecast from the newest complete step; `None` while no load is known.

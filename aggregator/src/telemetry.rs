@@ -317,31 +317,52 @@ impl WorkloadTelemetry {
     /// Mean rate of the last six settled windows.
     fn burst_rps(&self, now: Timestamp, expected: Option<u32>) -> Option<Rps> {
         let since = (now - Duration::from_secs(7)).step_index(Tier::Fine.step());
-        let mut sum = Accumulator::default();
+        let (mut windows, mut requests) = (0_u32, 0.0);
         for (index, window) in self.volatile.open.settled(now, expected) {
             if index >= since && window.coverage(expected) >= FULL_COVERAGE {
-                sum.add(window, expected);
+                windows += 1;
+                requests += window.requests;
             }
         }
-        let rps = sum.summary(sum.length()).rps?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "as exact as the figures of windows are"
+        )]
+        let rps = (windows > 0).then(|| (requests / f64::from(windows)) as f32)?;
         Rps::new(f64::from(rps)).ok()
     }
 
     /// All windows of a tier, oldest first, with their begin; of the fine tier also those that are
     /// over at `now` and still take late frames. Windows in which nothing is known are left out.
     pub fn summaries(&self, tier: Tier, now: Timestamp) -> Vec<(Timestamp, Summary)> {
+        self.summaries_in(tier, now, |_| true)
+    }
+
+    /// Those of them whose begin is `wanted`.
+    pub fn summaries_in(
+        &self,
+        tier: Tier,
+        now: Timestamp,
+        wanted: impl Fn(Timestamp) -> bool,
+    ) -> Vec<(Timestamp, Summary)> {
         let step = tier.step();
-        let begin = |index| Timestamp::of_step(index, step);
+        let begin = |index| Some(Timestamp::of_step(index, step)).filter(|begin| wanted(*begin));
         match tier {
-            Tier::Mid => self.mid.iter().map(|(i, packed)| (begin(i), packed.into())).collect(),
+            Tier::Mid => {
+                let windows = self.mid.iter();
+                windows.filter_map(|(i, packed)| Some((begin(i)?, packed.into()))).collect()
+            }
             Tier::Coarse => {
-                self.coarse.iter().map(|(i, packed)| (begin(i), packed.into())).collect()
+                let windows = self.coarse.iter();
+                windows.filter_map(|(i, packed)| Some((begin(i)?, packed.into()))).collect()
             }
             Tier::Fine => {
-                let closed = self.fine.iter().map(|(i, packed)| (begin(i), packed.into()));
+                let closed = self.fine.iter();
+                let closed = closed.filter_map(|(i, packed)| Some((begin(i)?, packed.into())));
                 let expected = self.expected_pods(self.volatile.ready_replicas);
-                let open = self.volatile.open.settled(now, expected).map(|(i, window)| {
-                    (begin(i), window.summary(self.expected_pods(window.ready_replicas)))
+                let open = self.volatile.open.settled(now, expected).filter_map(|(i, window)| {
+                    let expected = self.expected_pods(window.ready_replicas);
+                    Some((begin(i)?, window.summary(expected)))
                 });
                 closed.chain(open).collect()
             }

@@ -63,9 +63,9 @@ async fn main() -> Result<()> {
         (rate(&stage, since).ok()? < 5.0).then_some(())
     })
     .await?;
-    let (since, cpu) = (clock::unix_time(), cpu_seconds(&mut actor)?);
+    let (since, cpu) = (clock::unix_time(), actor.foresail.process().cpu_seconds()?);
     sleep(Duration::from_secs(seconds as u64)).await;
-    let spent = cpu_seconds(&mut actor)? - cpu;
+    let spent = actor.foresail.process().cpu_seconds()? - cpu;
     println!(
         "at rest: {:.2} requests a second to the API server, {:.1} % of a core, {:.0} MiB resident",
         rate(&stage, since)?,
@@ -186,15 +186,6 @@ fn rate(stage: &Stage, since: Duration) -> Result<f64> {
 }
 
 /// CPU that the aggregator has used.
-fn cpu_seconds(actor: &mut Actor) -> Result<f64> {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", actor.foresail.process().id()))?;
-    let rest = stat.rsplit(')').next().unwrap_or_default();
-    let ticks = rest.split_whitespace().skip(11).take(2);
-    let ticks: u64 = ticks.map(|ticks| ticks.parse::<u64>().unwrap_or_default()).sum();
-    // Linux counts hundredths for every program.
-    Ok(ticks as f64 / 100.0)
-}
-
 fn resident_mib(actor: &mut Actor) -> Result<f64> {
     let id = actor.foresail.process().id();
     let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;

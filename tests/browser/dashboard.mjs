@@ -7,6 +7,7 @@
 
 import { mkdirSync } from "node:fs";
 import { Relay, byId, check, conclude, ensure, judge, launch, listenFor, picture as screenshot } from "./lib.mjs";
+import * as insights from "./insight-checks.mjs";
 import * as checks from "./workload-checks.mjs";
 
 const WATCH_MS = 12_000;
@@ -126,6 +127,9 @@ async function run() {
 
   await check("the heatmap holds every request of the histograms", () => checks.compareHeat(page, apiPath));
   await check("the error budget is the API's, and adds up from the history", () => checks.compareBudget(page, apiPath));
+  await check("the learned capacity is the API's, and drawn", () => insights.compareCapacity(page, apiPath));
+  await check("the models' scores are the API's", () => insights.compareModels(page, apiPath));
+  await check("the scorecard is the API's, and adds up from the decisions", () => insights.compareScorecard(page, apiPath));
   await check("the fan of the forecast is in order", () => checks.lookAtFan(page));
   await check("zoom and pan, by mouse and by key, are in the address", () => checks.zoomAndPan(page));
   await check("the figures and the charts can be downloaded", () => checks.download(page));

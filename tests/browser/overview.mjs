@@ -10,9 +10,12 @@ import { mkdirSync } from "node:fs";
 import { Relay, byId, check, conclude, ensure, judge, launch, listenFor, picture as screenshot } from "./lib.mjs";
 
 const LEAST_WORKLOADS = 1000;
-// The goals are 50 frames a second and a first paint within a second, and what is reached is printed. A shared
-// machine without a graphics card draws on the processors that everything else runs on, so the test fails far below.
-const LEAST_FRAMES_PER_SECOND = 15;
+// The goals are 50 frames a second and a first paint within a second, and what is reached is printed. A frame of the scroll
+// takes about 13 ms of a processor (renderer and software compositor), and a shared machine without a graphics card has
+// other work for it: so the best of a few runs counts, and the test fails far below.
+const GOAL_FRAMES_PER_SECOND = 50;
+const LEAST_FRAMES_PER_SECOND = 20;
+const SCROLL_RUNS = 3;
 const MOST_HEAP_MIB = 200;
 const MOST_FIRST_PAINT_MS = 3000;
 const SCROLL_MS = 5000;
@@ -61,7 +64,7 @@ async function lookAtOverview(page, context) {
     return `first paint after ${Math.round(painted)} ms, ${rows} rows exist of ${told}`;
   });
   await check("what is shown of a row is the API's, and goes on being", () => compareRow(page));
-  await check("scrolling through all is smooth while figures come in", () => measureScroll(page));
+  await check("scrolling through all is smooth while figures come in", () => measureScroll(page, context));
   await check("memory stays small", () => measureHeap(page, context));
   await check("the order is the column's, both ways, and in the address", () => sortAndCompare(page));
   await check("search by keyboard finds, and says how many", async () => {
@@ -138,7 +141,27 @@ async function compareRow(page) {
   return `${shown.length} changes`;
 }
 
-async function measureScroll(page) {
+async function measureScroll(page, context) {
+  const session = await context.newCDPSession(page);
+  // Time on a processor, which does not depend on who else wants it.
+  await session.send("Performance.enable", { timeDomain: "threadTicks" });
+  const spent = async () => (await session.send("Performance.getMetrics")).metrics.find(({ name }) => name === "TaskDuration").value * 1000;
+  const rates = [];
+  let words = "";
+  while (rates.length < SCROLL_RUNS && Math.max(0, ...rates) < GOAL_FRAMES_PER_SECOND) {
+    const before = await spent();
+    const { rate, frames, said } = await scrollOnce(page);
+    const each = `the page takes ${((await spent() - before) / frames).toFixed(1)} ms of a processor a frame`;
+    if (rate > Math.max(0, ...rates)) words = `${said}, ${each}`;
+    rates.push(rate);
+  }
+  ensure(Math.max(...rates) >= LEAST_FRAMES_PER_SECOND, words);
+  const goal = Math.max(...rates) >= GOAL_FRAMES_PER_SECOND ? "met" : "NOT met";
+  return `${words}; the goal of ${GOAL_FRAMES_PER_SECOND} is ${goal}, in ${rates.length} run(s)`;
+}
+
+/** Through all rows once, as fast as frames come. */
+async function scrollOnce(page) {
   const { frames, took, worst, ticks, seen } = await page.evaluate(async (length) => {
     const scroller = document.querySelector('[data-testid="scroller"]');
     const ticks = window.__foresail.state.ticks;
@@ -157,10 +180,9 @@ async function measureScroll(page) {
     return { frames, took: performance.now() - began, worst, ticks: window.__foresail.state.ticks - ticks, seen: seen.size };
   }, SCROLL_MS);
   const rate = (frames / took) * 1000;
-  ensure(rate >= LEAST_FRAMES_PER_SECOND, `${rate.toFixed(1)} frames a second, the longest ${Math.round(worst)} ms`);
   ensure(seen >= LEAST_WORKLOADS * 0.9, `only ${seen} rows came by`);
   ensure(ticks >= 3, `only ${ticks} updates came in`);
-  return `${rate.toFixed(1)} frames a second over ${seen} rows, the longest ${Math.round(worst)} ms, ${ticks} updates meanwhile`;
+  return { rate, frames, said: `${rate.toFixed(1)} frames a second over ${seen} rows, the longest ${Math.round(worst)} ms, ${ticks} updates meanwhile` };
 }
 
 async function measureHeap(page, context) {
@@ -264,5 +286,10 @@ async function lookAtStates() {
   await state("stale", `${base}/#/crowd/quiet-1`, "stale-notice", /newest data is .* old/);
   await state("warming up", `${base}/#/crowd/web-1`, "warming-notice", /Warming up/);
   await state("watched only", `${base}/#/stray/visitor`, "warming-notice", /Watched only/);
+  await state("nothing seen yet", `${base}/#/crowd/silent-1`, "capacity-state", /No decision interval with known load/);
+  await state("no forecast scored yet", `${base}/#/crowd/silent-1`, "models-state", /No forecast could be compared/);
+  await state("nothing to compare yet", `${base}/#/crowd/silent-1`, "scorecard-state", /Nothing to compare yet/);
+  await state("capacity fails", `${base}/#/crowd/web-1`, "capacity-state", /answered 500.*Trying again/s, fail(/\/capacity$/));
+  await state("scorecard fails", `${base}/#/crowd/web-1`, "scorecard-state", /answered 500.*Trying again/s, fail(/\/shadows$/));
   await state("history fails", `${base}/#/crowd/web-1`, "read-notice", /answered 500.*Trying again/s, fail(/\/history[?]/));
 }

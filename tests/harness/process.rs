@@ -183,6 +183,16 @@ impl Process {
         }
     }
 
+    /// Time on a core since it started, its own and the system's for it, to a hundredth of a second.
+    pub fn cpu_seconds(&self) -> Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id()))?;
+        let rest = stat.rsplit(')').next().unwrap_or_default();
+        let ticks = rest.split_whitespace().skip(11).take(2);
+        let ticks: u64 = ticks.map(|ticks| ticks.parse::<u64>().unwrap_or_default()).sum();
+        // Linux counts hundredths for every program.
+        Ok(ticks as f64 / 100.0)
+    }
+
     /// The last 30 lines of its log.
     pub fn log_tail(&self) -> String {
         let text = std::fs::read_to_string(&self.program.log).unwrap_or_default();

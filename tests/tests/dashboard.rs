@@ -66,6 +66,7 @@ fn config(webhook: &str, history: &Path) -> Value {
         "max_replicas": 10,
         "objective": {"quantile": 0.99, "latency": "100ms"},
         "target_rps_per_replica": 20,
+        "capacity": "learned",
         "startup_time": "15s",
         "decision_interval": seconds(STEP),
         "forecast": {

@@ -48,6 +48,7 @@ fn members() -> Vec<Member> {
     let member = |name: String, requests, micros| Member {
         namespace: NAMESPACE.to_owned(),
         name,
+        pod: 1,
         requests,
         micros,
         falls_silent_after: None,

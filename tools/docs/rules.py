@@ -1,13 +1,17 @@
-"""istio/prometheus/rules.yaml: promtool checks and runs its tests, and every metric in it is one that is registered."""
+"""istio/prometheus/rules.yaml and the Grafana dashboard: promtool checks what is asked of Prometheus and runs the rules' tests, and every
+metric in them is one that is registered."""
 
 import json
+import pathlib
 import re
 import subprocess
+import tempfile
 
 import api
 from common import ROOT, get, serving
 
 RULES = ROOT / "istio/prometheus/rules.yaml"
+BOARD = ROOT / "istio/chart/files/dashboard.json"
 TESTS = ROOT / "istio/prometheus/rules-test.yaml"
 
 
@@ -32,6 +36,24 @@ def check(failures):
         failures.add(f"{RULES.name}: {name} is not recorded")
     if len(used) < 8:
         failures.add(f"{RULES.name}: only {sorted(used)} were found in it")
-    board = json.loads((ROOT / "istio/chart/files/dashboard.json").read_text())
-    if not board.get("panels"):
-        failures.add("the Grafana dashboard has no panels")
+    check_board(failures, promtool, known)
+
+
+def check_board(failures, promtool, known):
+    """Each panel asks something that Prometheus can read, of metrics that there are; and so do the variables."""
+    board = json.loads(BOARD.read_text())
+    asked = [(panel["title"], target["expr"]) for panel in board["panels"] for target in panel.get("targets", [])]
+    if len(asked) < 10:
+        failures.add(f"{BOARD.name}: only {len(asked)} questions were found in its panels")
+    variables = [("variables", one["query"]) for one in board["templating"]["list"]]
+    for where, text in asked + variables:
+        for name in sorted(set(re.findall(r"\bforesail_[a-z_0-9]+", text)) - known):
+            failures.add(f"{BOARD.name}: {where} asks for {name}, which is not a metric of the aggregator")
+    rules = [{"record": f"board:{at}", "expr": expr} for at, (_, expr) in enumerate(asked)]
+    with tempfile.TemporaryDirectory(prefix="foresail-docs-") as directory:
+        # Each JSON document is a YAML document.
+        path = pathlib.Path(directory, "board.yaml")
+        path.write_text(json.dumps({"groups": [{"name": "board", "rules": rules}]}))
+        said = subprocess.run([str(promtool), "check", "rules", str(path)], capture_output=True, text=True)
+        if said.returncode != 0:
+            failures.add(f"{BOARD.name}: {said.stdout}{said.stderr}")

@@ -28,8 +28,6 @@ async function getJson(path, signal) {
 const workloadPath = ({ namespace, name }) =>
   `v1/workloads/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`;
 
-export const getWorkloads = async (signal) => (await getJson("v1/workloads", signal)).workloads;
-
 const span = (since, until) =>
   `since=${Math.floor(since)}${until === undefined ? "" : `&until=${Math.ceil(until)}`}`;
 
@@ -44,6 +42,10 @@ export const getTrack = async (workload, since, until, signal) =>
 
 export const getBudget = (workload, signal) => getJson(`${workloadPath(workload)}/budget`, signal);
 
+export const getCapacity = (workload, signal) => getJson(`${workloadPath(workload)}/capacity`, signal);
+
+export const getShadows = (workload, signal) => getJson(`${workloadPath(workload)}/shadows`, signal);
+
 export const getForecast = (workload, signal) =>
   getJson(`${workloadPath(workload)}/forecast`, signal);
 
@@ -56,18 +58,23 @@ const RETRY_SECONDS = [1, 1, 2, 3, 5];
 
 /**
  * Listens to `/v1/events` and goes on trying when it is lost. `handlers` has `tick`, `decision`, and `state`, which
- * is called with "connecting", "live" or "lost".
+ * is called with "connecting", "live" or "lost". Returns what changes whom it listens to: one workload, or with null all,
+ * whose decisions nobody looks at.
  */
-export function listen(handlers) {
+export function listen(handlers, begin) {
   let source = null;
   let attempts = 0;
   let lastTick = performance.now();
   let retry = null;
+  let watched = begin;
 
   const connect = () => {
+    clearTimeout(retry);
     retry = null;
     lastTick = performance.now();
-    source = new EventSource("v1/events");
+    source?.close();
+    const query = new URLSearchParams(watched === null ? { decisions: false } : { workload: `${watched.namespace}/${watched.name}` });
+    source = new EventSource(`v1/events?${query}`);
     source.addEventListener("tick", (event) => {
       lastTick = performance.now();
       attempts = 0;
@@ -94,11 +101,13 @@ export function listen(handlers) {
   }, 1000);
   // A laptop that wakes up, or a network that comes back, need not wait for the timer.
   addEventListener("online", () => {
-    if (retry === null) return;
-    clearTimeout(retry);
-    connect();
+    if (retry !== null) connect();
   });
 
   handlers.state("connecting");
   connect();
+  return (workload) => {
+    watched = workload;
+    connect();
+  };
 }

@@ -20,14 +20,17 @@ const timeAxisValues = (chart, splits) => {
   return splits.map((t) => format.format(t * 1000));
 };
 
+/** What the axes of all charts look like. */
+export const axisLook = () => ({
+  stroke: cssColor("--muted"),
+  font: `${FINE_PRINT}px ${fontFamily()}`,
+  grid: { stroke: cssColor("--grid"), width: 1 },
+  ticks: { show: false },
+});
+
 /** Time below, and a second axis with the options given. */
 export function axes(vertical) {
-  const shared = {
-    stroke: cssColor("--muted"),
-    font: `${FINE_PRINT}px ${fontFamily()}`,
-    grid: { stroke: cssColor("--grid"), width: 1 },
-    ticks: { show: false },
-  };
+  const shared = axisLook();
   return [
     { ...shared, size: 26, gap: 6, space: 70, values: timeAxisValues },
     { ...shared, size: 62, gap: 6, ...vertical },
@@ -55,39 +58,48 @@ export function takeSelection(chart, zoom) {
   zoom.show(from, to);
 }
 
-/** Draws the line of now, and `marks` across: [{ value, color }]. */
-export function annotate(chart, now, marks) {
-  const { ctx, bbox } = chart;
-  const scale = devicePixelRatio;
+/** Runs `draw` with everything outside of the plot cut off. */
+export function inside({ ctx, bbox }, draw) {
   ctx.save();
   ctx.beginPath();
   ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
   ctx.clip();
-  ctx.textAlign = "left";
-  ctx.font = `${FINE_PRINT * scale}px ${fontFamily()}`;
-  const line = (x0, y0, x1, y1, color, dash) => {
-    ctx.beginPath();
-    ctx.strokeStyle = color;
-    ctx.lineWidth = scale;
-    ctx.setLineDash(dash.map((length) => length * scale));
-    ctx.moveTo(x0, y0);
-    ctx.lineTo(x1, y1);
-    ctx.stroke();
-  };
-  const nowX = Math.round(chart.valToPos(now, "x", true));
-  const future = bbox.left + bbox.width - nowX;
-  if (future > 4 && nowX >= bbox.left) {
-    const color = cssColor("--muted");
-    line(nowX, bbox.top, nowX, bbox.top + bbox.height, color, [2, 3]);
-    if (future > 34 * scale) {
-      ctx.fillStyle = color;
-      ctx.textBaseline = "top";
-      ctx.fillText("now", nowX + 4 * scale, bbox.top + 2 * scale);
-    }
-  }
-  for (const mark of marks) {
-    const y = Math.round(chart.valToPos(mark.value, "y", true));
-    line(bbox.left, y, bbox.left + bbox.width, y, cssColor(mark.color), [6, 4]);
-  }
+  draw();
   ctx.restore();
+}
+
+/** A line between two places of the canvas; `dash` in pixels of the page. */
+export function dashed(ctx, x0, y0, x1, y1, color, dash) {
+  ctx.beginPath();
+  ctx.strokeStyle = color;
+  ctx.lineWidth = devicePixelRatio;
+  ctx.setLineDash(dash.map((length) => length * devicePixelRatio));
+  ctx.moveTo(x0, y0);
+  ctx.lineTo(x1, y1);
+  ctx.stroke();
+}
+
+/** Draws the line of now, and `marks` across: [{ value, color }]. */
+export function annotate(chart, now, marks) {
+  const { ctx, bbox } = chart;
+  const scale = devicePixelRatio;
+  inside(chart, () => {
+    ctx.textAlign = "left";
+    ctx.font = `${FINE_PRINT * scale}px ${fontFamily()}`;
+    const nowX = Math.round(chart.valToPos(now, "x", true));
+    const future = bbox.left + bbox.width - nowX;
+    if (future > 4 && nowX >= bbox.left) {
+      const color = cssColor("--muted");
+      dashed(ctx, nowX, bbox.top, nowX, bbox.top + bbox.height, color, [2, 3]);
+      if (future > 34 * scale) {
+        ctx.fillStyle = color;
+        ctx.textBaseline = "top";
+        ctx.fillText("now", nowX + 4 * scale, bbox.top + 2 * scale);
+      }
+    }
+    for (const mark of marks) {
+      const y = Math.round(chart.valToPos(mark.value, "y", true));
+      dashed(ctx, bbox.left, y, bbox.left + bbox.width, y, cssColor(mark.color), [6, 4]);
+    }
+  });
 }

@@ -2,8 +2,9 @@
 
 import uPlot from "../vendor/uplot-1.6.32/uPlot.esm.js";
 import { annotate, axes, cssColor, cursor, takeSelection } from "./chart-frame.js";
-import { h, setAttribute, setHidden, setText } from "./dom.js";
+import { h, setHidden, setText } from "./dom.js";
 import { moment, MISSING } from "./format.js";
+import { Plot } from "./plot.js";
 
 const stepped = uPlot.paths.stepped({ align: 1 });
 
@@ -17,17 +18,23 @@ const stepped = uPlot.paths.stepped({ align: 1 });
 export class TimeChart {
   #spec;
   #zoom;
-  #chart = null;
+  #plot;
   #data = null;
   #span = { from: 0, to: 1, now: 0 };
   #legend = new Map();
   #marks = h("li", { class: "legend-mark", hidden: true });
   #time = h("span", { class: "chart-time" });
-  #plot = h("div", { class: "chart-plot" });
 
   constructor(spec, zoom) {
     this.#spec = spec;
     this.#zoom = zoom;
+    this.#plot = new Plot({
+      height: spec.height,
+      label: spec.title,
+      options: () => this.#options(),
+      data: () => this.#data,
+      scale: (chart) => chart.setScale("x", { min: this.#span.from, max: this.#span.to }),
+    });
     const items = spec.lines
       .filter((line) => line.legend !== false)
       .map((line) => {
@@ -47,20 +54,8 @@ export class TimeChart {
         h("ul", { class: "legend" }, items, this.#marks),
         this.#time,
       ),
-      this.#plot,
+      this.#plot.element,
     );
-    this.#plot.setAttribute("role", "img");
-    this.#plot.setAttribute("aria-label", spec.title);
-    this.#resize.observe(this.#plot);
-  }
-
-  #resize = new ResizeObserver(() => {
-    if (this.#chart === null) this.#build();
-    else this.#chart.setSize(this.#size());
-  });
-
-  #size() {
-    return { width: Math.max(200, this.#plot.clientWidth), height: this.#spec.height };
   }
 
   /** `columns` is a map from a line's key to { t, v }; `span` is { from, to, now }. */
@@ -72,47 +67,30 @@ export class TimeChart {
     });
     // A null stays a gap; times that a line does not have become undefined, which it is drawn across.
     this.#data = uPlot.join(tables);
-    if (this.#chart === null) this.#build();
-    else this.#chart.batch(() => this.#draw());
+    this.#plot.update();
     this.#showLegend();
-    setAttribute(this.#plot, "aria-label", `${this.#spec.title}. ${summary}`);
+    this.#plot.describe(`${this.#spec.title}. ${summary}`);
   }
 
-  #draw() {
-    this.#chart.setData(this.#data, false);
-    this.#chart.setScale("x", { min: this.#span.from, max: this.#span.to });
-  }
-
-  #build() {
-    if (this.#data === null || this.#plot.clientWidth === 0) return;
-    this.#chart = new uPlot(this.#options(), this.#data, this.#plot);
-    this.#chart.batch(() => this.#draw());
-  }
-
-  /** What is drawn, for a picture. */
   get canvas() {
-    return this.#chart?.ctx.canvas ?? null;
+    return this.#plot.canvas;
   }
 
   get title() {
     return this.#spec.title;
   }
 
-  /** Draws anew, when the colours have changed. */
   restyle() {
-    this.#chart?.destroy();
-    this.#chart = null;
-    this.#build();
+    this.#plot.restyle();
   }
 
   destroy() {
-    this.#resize.disconnect();
-    this.#chart?.destroy();
+    this.#plot.destroy();
   }
 
   #showLegend() {
-    const at = this.#chart?.cursor.idx ?? null;
-    const hovering = at !== null && this.#chart.cursor.left >= 0;
+    const { idx: at = null, left = -1 } = this.#plot.chart?.cursor ?? {};
+    const hovering = at !== null && left >= 0;
     this.#spec.lines.forEach(({ key }, index) => {
       const column = this.#data?.[index + 1] ?? [];
       const value = hovering ? nearest(column, at) : lastKnown(column);
@@ -130,7 +108,6 @@ export class TimeChart {
     const spec = this.#spec;
     const indexOf = (key) => spec.lines.findIndex((line) => line.key === key) + 1;
     return {
-      ...this.#size(),
       legend: { show: false },
       cursor: cursor(this.#zoom),
       padding: [10, 26, 0, 0],

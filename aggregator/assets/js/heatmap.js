@@ -1,9 +1,9 @@
 // Latency over time as counts of requests: darker is more. Time is the other charts', latency is logarithmic.
 
-import uPlot from "../vendor/uplot-1.6.32/uPlot.esm.js";
-import { annotate, axes, cssColor, cursor, takeSelection } from "./chart-frame.js";
-import { h, setAttribute, setHidden, setText } from "./dom.js";
+import { annotate, axes, cssColor, cursor, inside, takeSelection } from "./chart-frame.js";
+import { h, setHidden, setText } from "./dom.js";
 import { count, latency, moment } from "./format.js";
+import { Plot } from "./plot.js";
 
 const HEIGHT = 260;
 /** What the first cell, which begins at 0, and the last, which has no end, are drawn as on a scale without either. */
@@ -12,7 +12,6 @@ const EDGE_RATIO = Math.SQRT2;
 export class Heatmap {
   #zoom;
   #marks;
-  #chart = null;
   #heat = { step: 15, edges: [], columns: [] };
   #span = { from: 0, to: 1, now: 0 };
   #most = 1;
@@ -20,7 +19,13 @@ export class Heatmap {
   #goal = h("li", { class: "legend-mark", hidden: true });
   #time = h("span", { class: "chart-time" });
   #empty = h("p", { class: "chart-empty", hidden: true }, "The first column is there half a minute after the first requests.");
-  #plot = h("div", { class: "chart-plot", role: "img", "aria-label": "Latency heatmap" });
+  #plot = new Plot({
+    height: HEIGHT,
+    label: "Latency heatmap",
+    options: () => this.#options(),
+    data: () => this.#data(),
+    scale: (chart) => chart.setScale("x", { min: this.#span.from, max: this.#span.to }),
+  });
   title = "Latency of each request";
 
   constructor(marks, zoom) {
@@ -37,36 +42,20 @@ export class Heatmap {
         h("ul", { class: "legend" }, h("li", {}, swatch, "few to many"), this.#goal, this.#value),
         this.#time,
       ),
-      h("div", { class: "chart-holder" }, this.#plot, this.#empty),
+      h("div", { class: "chart-holder" }, this.#plot.element, this.#empty),
     );
-    this.#resize.observe(this.#plot);
-  }
-
-  #resize = new ResizeObserver(() => {
-    if (this.#chart === null) this.#build();
-    else this.#chart.setSize(this.#size());
-  });
-
-  #size() {
-    return { width: Math.max(200, this.#plot.clientWidth), height: HEIGHT };
   }
 
   update(heat, span, summary) {
     this.#heat = heat;
     this.#span = span;
     this.#most = Math.max(1, ...heat.columns.map(({ cells }) => Math.max(0, ...cells.map(([, n]) => n))));
-    if (this.#chart === null) this.#build();
-    else this.#chart.batch(() => this.#draw());
+    this.#plot.update();
     const marks = this.#marks();
     setHidden(this.#goal, marks.length === 0);
     setText(this.#goal, marks.map(({ label, words }) => `${label} ${words}`).join(", "));
     setHidden(this.#empty, heat.columns.length > 0);
-    setAttribute(this.#plot, "aria-label", `Latency heatmap. ${summary ?? ""}`);
-  }
-
-  #draw() {
-    this.#chart.setData(this.#data(), false);
-    this.#chart.setScale("x", { min: this.#span.from, max: this.#span.to });
+    this.#plot.describe(`Latency heatmap. ${summary ?? ""}`);
   }
 
   /** Middles of the columns, for the cursor to stop at; what is drawn is drawn by hand. */
@@ -77,30 +66,20 @@ export class Heatmap {
     return [x, x.map(() => null)];
   }
 
-  #build() {
-    if (this.#plot.clientWidth === 0) return;
-    this.#chart = new uPlot(this.#options(), this.#data(), this.#plot);
-    this.#chart.batch(() => this.#draw());
-  }
-
   get canvas() {
-    return this.#chart?.ctx.canvas ?? null;
+    return this.#plot.canvas;
   }
 
   restyle() {
-    this.#chart?.destroy();
-    this.#chart = null;
-    this.#build();
+    this.#plot.restyle();
   }
 
   destroy() {
-    this.#resize.disconnect();
-    this.#chart?.destroy();
+    this.#plot.destroy();
   }
 
   #options() {
     return {
-      ...this.#size(),
       legend: { show: false },
       cursor: cursor(this.#zoom),
       padding: [10, 26, 0, 0],
@@ -133,26 +112,23 @@ export class Heatmap {
   }
 
   #paint(chart) {
-    const { ctx, bbox } = chart;
+    const { ctx } = chart;
     const { step, columns } = this.#heat;
-    ctx.save();
-    ctx.beginPath();
-    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
-    ctx.clip();
-    ctx.fillStyle = cssColor("--c-heat");
-    for (const { t, cells } of columns) {
-      const left = Math.floor(chart.valToPos(t, "x", true));
-      const right = Math.ceil(chart.valToPos(t + step, "x", true));
-      for (const [cell, requests] of cells) {
-        const [low, high] = this.#bounds(cell);
-        const bottom = Math.round(chart.valToPos(low, "y", true));
-        const top = Math.round(chart.valToPos(high, "y", true));
-        // By the logarithm, for one slow request among thousands of fast ones must be seen, too.
-        ctx.globalAlpha = 0.12 + 0.88 * (Math.log(1 + requests) / Math.log(1 + this.#most));
-        ctx.fillRect(left, top, Math.max(1, right - left), Math.max(1, bottom - top));
+    inside(chart, () => {
+      ctx.fillStyle = cssColor("--c-heat");
+      for (const { t, cells } of columns) {
+        const left = Math.floor(chart.valToPos(t, "x", true));
+        const right = Math.ceil(chart.valToPos(t + step, "x", true));
+        for (const [cell, requests] of cells) {
+          const [low, high] = this.#bounds(cell);
+          const bottom = Math.round(chart.valToPos(low, "y", true));
+          const top = Math.round(chart.valToPos(high, "y", true));
+          // By the logarithm, for one slow request among thousands of fast ones must be seen, too.
+          ctx.globalAlpha = 0.12 + 0.88 * (Math.log(1 + requests) / Math.log(1 + this.#most));
+          ctx.fillRect(left, top, Math.max(1, right - left), Math.max(1, bottom - top));
+        }
       }
-    }
-    ctx.restore();
+    });
   }
 
   #showCell(chart) {

@@ -5,13 +5,14 @@ import { h, setData, setHidden, setText } from "./dom.js";
 import { duration } from "./format.js";
 import { Overview } from "./overview.js";
 import { readRoute } from "./route.js";
-import { healthOf, keyOf } from "./workload.js";
+import { keyOf } from "./workload.js";
 import { WorkloadPage } from "./workload-page.js";
 
 const element = (id) => document.getElementById(id);
 const main = element("main");
 
 let workloads = null;
+let summary = null;
 let route = readRoute(api.serverNow());
 let page = null;
 let overview = null;
@@ -20,6 +21,8 @@ let connection = "connecting";
 let lostAt = null;
 let lastTickAt = null;
 let ticks = 0;
+/** Another page was asked for, and is not shown yet. */
+let isAwaited = false;
 
 const EXAMPLE = `workloads:
   - namespace: shop
@@ -68,11 +71,19 @@ function render() {
     showState(lostAt === null ? "loading" : "unreachable");
     return;
   }
-  const now = api.serverNow();
-  summarise(now);
-  if (workloads.length === 0) showState("empty");
-  else if (route.name === null) showOverview(now);
+  summarise();
+  if (summary.workloads === 0) showState("empty");
+  else if (route.name === null) showOverview(api.serverNow());
   else showWorkload();
+  announce();
+}
+
+/** What was asked for is read out, and the next Tab goes on from there. */
+function announce() {
+  const head = isAwaited ? main.querySelector("h1") : null;
+  if (head === null) return;
+  isAwaited = false;
+  head.focus({ preventScroll: true });
 }
 
 function showOverview(now) {
@@ -104,18 +115,18 @@ function showWorkload() {
   page.tick(workload);
 }
 
-function summarise(now) {
-  const counts = { met: 0, missed: 0, stale: 0 };
-  for (const workload of workloads) {
-    const { id } = healthOf(workload, now);
-    if (id in counts) counts[id] += 1;
-  }
-  const words = [`${workloads.length} ${workloads.length === 1 ? "workload" : "workloads"}`];
-  if (counts.met > 0) words.push(`${counts.met} within objective`);
-  if (counts.missed > 0) words.push(`${counts.missed} outside`);
-  if (counts.stale > 0) words.push(`${counts.stale} stale`);
+/** How all workloads are, as was heard last. */
+function summarise() {
+  const { workloads: all, met, missed, stale } = summary;
+  const words = [`${all} ${all === 1 ? "workload" : "workloads"}`];
+  if (met > 0) words.push(`${met} within objective`);
+  if (missed > 0) words.push(`${missed} outside`);
+  if (stale > 0) words.push(`${stale} stale`);
   setText(element("summary"), words.join(" · "));
 }
+
+/** Whom the stream of events is about: the workload that is looked at, or null for all. */
+const watched = () => (route.name === null ? null : route);
 
 function setConnection(state) {
   if (state === connection) return;
@@ -165,10 +176,12 @@ addEventListener("hashchange", () => {
     overview.setList(route.list);
     return;
   }
+  // Of one workload alone there is no overview; of all there is the one.
+  if (route.name === null) workloads = null;
+  watch(watched());
+  isAwaited = true;
   render();
   scrollTo(0, 0);
-  // What was asked for is read out, and the next Tab goes on from there.
-  main.querySelector("h1")?.focus({ preventScroll: true });
 });
 
 // As a plain link it would change the address, which says what is looked at.
@@ -197,33 +210,25 @@ setInterval(() => {
   // Ticks do this while there are any.
   if (lostAt !== null) {
     if (workloads === null || overview !== null) render();
-    else summarise(api.serverNow());
   }
 }, 1000);
 
-api.listen({
+const watch = api.listen({
   state: setConnection,
   tick(tick) {
     ticks += 1;
     lastTickAt = Date.now();
     workloads = tick.workloads;
     showCluster(tick.kubernetes);
+    summary = tick.summary;
     render();
   },
   decision({ namespace, name, decision }) {
     if (page !== null && keyOf({ namespace, name }) === keyOf(route)) page.addDecision(decision);
   },
-});
+}, watched());
 
-// The first tick may be a second away; a page that is asked for now shows what there is now.
 render();
-api.getWorkloads().then(
-  (first) => {
-    workloads ??= first;
-    render();
-  },
-  () => {}, // The stream of events says that the aggregator is away, and goes on trying.
-);
 
 /** What a test or a curious person may look at; nothing here changes the page. */
 Object.defineProperty(window, "__foresail", {
@@ -233,7 +238,7 @@ Object.defineProperty(window, "__foresail", {
         connection,
         ticks,
         lastTickAt,
-        workloads: workloads?.length ?? null,
+        workloads: summary?.workloads ?? null,
         selected: route.name === null ? null : keyOf(route),
         range: route.range.id,
         series: page?.series.sizes ?? null,

@@ -1,7 +1,6 @@
 // The page of one workload: state, figures, charts, decisions.
 
 import * as api from "./api.js";
-import { BudgetCard } from "./budget.js";
 import { linesOf, makeCharts } from "./chart-specs.js";
 import { DecisionTable } from "./decisions.js";
 import { h, setData, setHidden, setText } from "./dom.js";
@@ -9,6 +8,7 @@ import { csvOf, pictureOf, save } from "./download.js";
 import { Figures } from "./figures.js";
 import { clock, count, duration, latency, percent, rps } from "./format.js";
 import { HistoryTable } from "./history-table.js";
+import { Insights } from "./insights.js";
 import { beginOf, fixedRange, heatTier, isLive, RANGES, DEFAULT_RANGE } from "./ranges.js";
 import { addressOf } from "./route.js";
 import { Series } from "./series.js";
@@ -19,7 +19,6 @@ const DECISIONS_READ = 200;
 /** A forecast is read again with each decision, and this often in any case. */
 const FORECAST_SECONDS = 10;
 const HEAT_SECONDS = 10;
-const BUDGET_SECONDS = 30;
 const SUMMARY_SECONDS = 15;
 /** After a failure nothing is asked again for so long. */
 const RETRY_SECONDS = 3;
@@ -31,7 +30,7 @@ export class WorkloadPage {
   #aborted = new AbortController();
   #busy = false;
   #loaded = false;
-  #due = { history: 0, heat: 0, track: 0, forecast: 0, decisions: 0, budget: 0 };
+  #due = { history: 0, heat: 0, track: 0, forecast: 0, decisions: 0 };
   #summaryDue = 0;
   #summaries = {};
   #connected = false;
@@ -41,7 +40,7 @@ export class WorkloadPage {
   #notice = h("p", { class: "notice notice-bad", role: "alert", dataset: { testid: "stale-notice" }, hidden: true });
   #warming = h("p", { class: "notice notice-info", role: "status", dataset: { testid: "warming-notice" }, hidden: true });
   #error = h("p", { class: "notice notice-warn", role: "alert", dataset: { testid: "read-notice" }, hidden: true });
-  #budget = new BudgetCard();
+  #insights = new Insights();
   #decisions = new DecisionTable();
   #table = new HistoryTable(() => this.#draw());
   #zoom = { show: (from, to) => this.#show(from, to), live: () => this.#live() };
@@ -81,7 +80,7 @@ export class WorkloadPage {
       figures,
       why,
       charts,
-      this.#budget.element,
+      this.#insights.element,
       this.#decisions.element,
       this.#table.element,
     );
@@ -127,6 +126,7 @@ export class WorkloadPage {
     this.#figures.show(workload);
     setData(this.element, "newest", workload.newest ?? "");
     this.age();
+    this.#insights.read(workload, now, this.#aborted.signal);
     this.#read();
   }
 
@@ -138,6 +138,7 @@ export class WorkloadPage {
   /** After a lost connection there is a hole that only reading again fills. */
   reconnected() {
     for (const what of Object.keys(this.#due)) this.#due[what] = 0;
+    this.#insights.renew();
   }
 
   setConnected(connected) {
@@ -234,15 +235,13 @@ export class WorkloadPage {
     ask("forecast", FORECAST_SECONDS, () => api.getForecast(route, signal), (forecast) => {
       this.#series.setForecast(forecast, now);
       this.#figures.showForecast(forecast, api.serverNow());
+      this.#insights.takeForecast(forecast);
       setData(this.element, "issued", forecast?.issued_at ?? "");
     });
     ask("decisions", Infinity, () => api.getDecisions(route, DECISIONS_READ, signal), (decisions) => {
       this.#series.addDecisions(decisions);
       this.#decisions.update(this.#series.decisions);
     });
-    if (this.#workload?.objective) {
-      ask("budget", BUDGET_SECONDS, () => api.getBudget(route, signal), (budget) => this.#budget.show(budget));
-    }
     return wanted;
   }
 
@@ -299,11 +298,13 @@ export class WorkloadPage {
 
   restyle() {
     for (const chart of Object.values(this.#charts)) chart.restyle();
+    this.#insights.restyle();
   }
 
   destroy() {
     this.#aborted.abort();
     for (const chart of Object.values(this.#charts)) chart.destroy();
+    this.#insights.destroy();
     this.element.remove();
   }
 }

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use serde::Serialize;
 
-use super::{ApiError, Shared, find};
+use super::{ApiError, Shared, decided};
 use crate::clock;
 use crate::config::Objective;
 use crate::telemetry::{Summary, Tier, WorkloadTelemetry};
@@ -50,11 +50,9 @@ struct Spent {
 /// `GET …/budget`; 404 for a workload without an objective.
 pub(super) async fn budget(
     State(app): Shared,
-    Path((namespace, name)): Path<(String, String)>,
+    path: Path<(String, String)>,
 ) -> Result<Json<impl Serialize>, ApiError> {
-    let workload = find(&app, Path((namespace.clone(), name.clone())))?;
-    let control =
-        app.controls.get(&workload.key).ok_or(ApiError::NoObjective { namespace, name })?;
+    let (workload, control) = decided(&app, path)?;
     let objective = control.config.objective;
     let now = clock::now();
     Ok(Json(workload.with(|telemetry| View {
@@ -89,8 +87,8 @@ fn spent(
     let step = tier.step();
     let since = now - length;
     let (mut windows, mut requests, mut missed) = (0, 0.0, 0.0);
-    for (begin, summary) in telemetry.summaries(tier, now) {
-        let Some(rps) = summary.rps.filter(|_| begin >= since) else { continue };
+    for (_, summary) in telemetry.summaries_in(tier, now, |begin| begin >= since) {
+        let Some(rps) = summary.rps else { continue };
         windows += 1;
         let served = f64::from(rps) * step.as_secs_f64();
         requests += served;

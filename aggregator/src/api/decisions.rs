@@ -1,11 +1,16 @@
 //! Decisions and the forecast behind the next one, as JSON.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::state::ControlStatus;
 use super::{ApiError, Shared, find};
+use crate::forecast::online::{EXPERT_NAMES, Score};
 use crate::store::DECISIONS_KEPT;
 
 #[derive(Deserialize)]
@@ -29,11 +34,53 @@ pub(super) async fn decisions(
     Ok(Json(json!({"decisions": decisions})))
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct ForecastView {
     model: Option<String>,
     issued_at: Option<f64>,
     points: Vec<PointView>,
+    /// How well it has been doing, by horizon.
+    scores: Vec<ScoreView>,
+}
+
+/// How well the forecast of one horizon has been doing lately.
+#[derive(Serialize)]
+struct ScoreView {
+    /// How far ahead.
+    seconds: f64,
+    /// Steps compared.
+    steps: u64,
+    boosted_share: f64,
+    /// Mean pinball losses at p90, p98 and p99.5 of the rate's logarithm.
+    loss: Option<f64>,
+    linear_loss: Option<f64>,
+    boosted_loss: Option<f64>,
+    /// Share of the steps that were not above what was said, by quantile.
+    covered: Option<Covered>,
+    /// Weights of the point experts, by name.
+    experts: BTreeMap<&'static str, f64>,
+}
+
+#[derive(Serialize)]
+struct Covered {
+    p50: f64,
+    p90: f64,
+    p99: f64,
+}
+
+impl ScoreView {
+    fn new(score: &Score, step: Duration) -> Self {
+        Self {
+            seconds: step.as_secs_f64() * score.ahead as f64,
+            steps: score.steps,
+            boosted_share: score.boosted_share,
+            loss: score.loss,
+            linear_loss: score.linear_loss,
+            boosted_loss: score.boosted_loss,
+            covered: score.covered.map(|[p50, p90, p99]| Covered { p50, p90, p99 }),
+            experts: EXPERT_NAMES.into_iter().zip(score.weights).collect(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -55,11 +102,16 @@ pub(super) async fn forecast(
     path: Path<(String, String)>,
 ) -> Result<Json<impl Serialize>, ApiError> {
     let workload = find(&app, path)?;
-    let control = app.controls.get(&workload.key);
-    let curve = control.and_then(|control| control.status().forecast);
-    Ok(Json(match curve {
-        None => ForecastView { model: None, issued_at: None, points: Vec::new() },
+    let Some(control) = app.controls.get(&workload.key) else {
+        return Ok(Json(ForecastView::default()));
+    };
+    let ControlStatus { forecast, scores, .. } = control.status();
+    let step = control.config.forecast.step;
+    let scores = scores.iter().map(|score| ScoreView::new(score, step)).collect();
+    Ok(Json(match forecast {
+        None => ForecastView { scores, ..ForecastView::default() },
         Some(curve) => ForecastView {
+            scores,
             issued_at: Some(curve.issued_at.as_secs_f64()),
             points: curve
                 .points

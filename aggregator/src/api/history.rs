@@ -63,11 +63,9 @@ pub(super) async fn history(
     let tier = asked.tier(Tier::Fine)?;
     let span = asked.span()?;
     let now = clock::now();
-    let windows = workload.with(|telemetry| telemetry.summaries(tier, now));
-    let points = windows
-        .iter()
-        .filter(|(begin, _)| span.holds(*begin))
-        .map(|(begin, summary)| HistoryPoint::new(*begin, summary))
-        .collect();
+    let windows =
+        workload.with(|telemetry| telemetry.summaries_in(tier, now, |begin| span.holds(begin)));
+    let points =
+        windows.iter().map(|(begin, summary)| HistoryPoint::new(*begin, summary)).collect();
     Ok(Json(History { step_seconds: tier.step().as_secs(), points }))
 }

@@ -7,14 +7,16 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use super::sender::Senders;
 use super::{Events, Questions};
 use crate::actuate::Actuation;
+use crate::capacity::CapacityLearner;
 use crate::config::{RequireIdentity, WorkloadConfig};
 use crate::forecast::Curve;
+use crate::forecast::online::Score;
 use crate::ingest::Ingest;
 use crate::journal::Decision;
 use crate::kubernetes::{Fence, Health, Managed};
 use crate::shadow::Scoreboard;
 use crate::telemetry::ReplicaStatus;
-use crate::units::{Timestamp, WorkloadKey};
+use crate::units::{Rps, Timestamp, WorkloadKey};
 
 /// The running aggregator.
 #[derive(Debug)]
@@ -139,6 +141,10 @@ pub struct ControlStatus {
     pub decision: Option<Decision>,
     /// The newest forecast.
     pub forecast: Option<Curve>,
+    /// How well the forecast has been doing at each horizon.
+    pub scores: Vec<Score>,
+    /// What was learned of a replica's capacity; `None` where it is given.
+    pub capacity: Option<CapacityLearner>,
     /// The last write.
     pub actuation: Option<Actuation>,
     /// How the policies beside the one in charge fare; `None` before the first decision.
@@ -222,6 +228,12 @@ impl Control {
     /// What the control loop last saw and did.
     pub fn status(&self) -> ControlStatus {
         self.read(ControlStatus::clone)
+    }
+
+    /// What a ready replica is taken to serve safely.
+    pub fn safe_rps(&self) -> Rps {
+        let given = self.config.target_rps_per_replica;
+        self.read(|status| status.capacity.as_ref().map_or(given, CapacityLearner::safe_rps))
     }
 
     /// A look at the status, without a copy.

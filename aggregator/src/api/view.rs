@@ -13,10 +13,12 @@ use super::health::kubernetes;
 use super::state::{App, Control, ControlStatus};
 use super::{ApiError, Shared, find};
 use crate::clock;
-use crate::config::Mode;
+use crate::config::{Mode, Objective};
 use crate::ingest::Workload;
+use crate::journal::Observation;
+use crate::safety::MAX_DATA_AGE;
 use crate::telemetry::{DirectionTotals, Totals, WorkloadTelemetry};
-use crate::units::{Ratio, Rps, Timestamp, micros};
+use crate::units::{Ratio, Rps, Timestamp, WorkloadKey, micros};
 
 /// Live figures are means over so much of the newest telemetry.
 const LIVE_WINDOW: Duration = Duration::from_secs(5);
@@ -98,11 +100,8 @@ impl WorkloadView {
         let used = decision.and_then(|decision| decision.forecast.as_ref());
         let since = now - LIVE_WINDOW;
         let seen = telemetry.observe(now, since, replicas);
-        let objective_met = config.and_then(|config| {
-            let latencies = telemetry.recent_latency(since);
-            let reached = latencies.quantile(config.objective.quantile.get())?;
-            Some(reached <= micros(config.objective.latency))
-        });
+        let objective_met =
+            config.and_then(|config| is_met(&config.objective, &seen, telemetry, since));
         Self {
             namespace: workload.key.namespace.clone(),
             name: workload.key.name.clone(),
@@ -138,6 +137,22 @@ impl WorkloadView {
     }
 }
 
+/// Whether an objective holds in what is seen, by the figure that is shown where it is one of them.
+fn is_met(
+    objective: &Objective,
+    seen: &Observation,
+    telemetry: &WorkloadTelemetry,
+    since: Timestamp,
+) -> Option<bool> {
+    let quantile = objective.quantile.get();
+    let shown = [(0.5, seen.p50_ms), (0.95, seen.p95_ms), (0.99, seen.p99_ms)];
+    if let Some((_, ms)) = shown.into_iter().find(|(shown, _)| (shown - quantile).abs() < 1e-9) {
+        return Some(ms? <= objective.latency.as_secs_f64() * 1e3);
+    }
+    let reached = telemetry.recent_latency(since).quantile(quantile)?;
+    Some(reached <= micros(objective.latency))
+}
+
 /// When any proxy was last heard, for a workload whose newest windows have closed.
 fn last_heard(telemetry: &WorkloadTelemetry) -> Option<Timestamp> {
     telemetry.proxies().map(|(_, proxy)| proxy.last_seen).max()
@@ -158,14 +173,59 @@ pub fn live_views(app: &App, now: Timestamp) -> Vec<WorkloadView> {
     app.ingest.workloads().all().iter().map(view).collect()
 }
 
-/// What the overview shows.
-pub(super) fn overview(app: &App, now: Timestamp) -> Value {
-    json!({"workloads": live_views(app, now), "kubernetes": kubernetes(app, now)})
+/// Workloads as they are told, all of them or some.
+#[derive(Debug, Serialize)]
+pub(super) struct Live<W = Vec<WorkloadView>> {
+    /// Of all, whichever are told.
+    summary: Summary,
+    workloads: W,
+    /// What of the API server does not work; null where none is asked.
+    kubernetes: Value,
+}
+
+/// How all workloads are.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+struct Summary {
+    workloads: usize,
+    /// Of those with fresh data: the objective holds.
+    met: usize,
+    /// The objective does not hold.
+    missed: usize,
+    /// The newest data is so old that nothing is scaled down on it.
+    stale: usize,
+}
+
+impl Live {
+    /// In the figures of now.
+    pub(super) fn of(app: &App, now: Timestamp) -> Self {
+        let workloads = live_views(app, now);
+        let oldest = (now - MAX_DATA_AGE).as_secs_f64();
+        let mut summary = Summary { workloads: workloads.len(), ..Summary::default() };
+        for view in &workloads {
+            match (view.newest, view.objective_met) {
+                (Some(newest), _) if newest < oldest => summary.stale += 1,
+                (Some(_), Some(true)) => summary.met += 1,
+                (Some(_), Some(false)) => summary.missed += 1,
+                _ => {}
+            }
+        }
+        Self { summary, workloads, kubernetes: kubernetes(app, now) }
+    }
+
+    /// One of them alone; none when there is no such workload.
+    pub(super) fn only(&self, key: &WorkloadKey) -> Live<Vec<&WorkloadView>> {
+        let is_it = |view: &&WorkloadView| view.name == key.name && view.namespace == key.namespace;
+        Live {
+            summary: self.summary,
+            workloads: self.workloads.iter().filter(is_it).collect(),
+            kubernetes: self.kubernetes.clone(),
+        }
+    }
 }
 
 /// `GET /v1/workloads`.
-pub(super) async fn list(State(app): Shared) -> Json<Value> {
-    Json(overview(&app, clock::now()))
+pub(super) async fn list(State(app): Shared) -> Json<Live> {
+    Json(Live::of(&app, clock::now()))
 }
 
 /// One workload with everything that is counted of it.

@@ -40,7 +40,7 @@ impl Expectation {
     }
 
     /// Share of slow requests that the objective allows.
-    pub(super) const fn allowed(&self) -> f64 {
+    pub const fn allowed(&self) -> f64 {
         self.allowed
     }
 

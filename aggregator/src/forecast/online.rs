@@ -7,6 +7,7 @@ mod boosted;
 mod experts;
 mod histogram;
 mod lane;
+mod score;
 pub(in crate::forecast) mod least_squares;
 mod spread;
 
@@ -14,9 +15,13 @@ use super::ForecastError;
 use super::tail::Tail;
 use crate::config::Part;
 use crate::features::{self, Calendar, LINEAR, Origin, Scanner, Track};
-use boosted::{BoostJob, Record, Scratch, Trees};
+use boosted::{BoostJob, LEVELS, Record, Scratch, Trees};
 use experts::Smoothers;
 use lane::{Lane, Now};
+use score::Watch;
+
+pub use experts::EXPERT_NAMES;
+pub use score::Score;
 
 /// Steps between two solutions of the regressions.
 const SOLVE_EVERY: u64 = 60;
@@ -89,6 +94,7 @@ pub struct Online {
     /// Those before them: the mean of two days' trees errs less than either.
     trees_before: Vec<Trees>,
     records: Vec<Record>,
+    watches: Vec<Watch>,
     scratch: Scratch,
     steps: u64,
     next_boost: u64,
@@ -126,6 +132,7 @@ impl Online {
             trees: Vec::new(),
             trees_before: Vec::new(),
             records: Vec::new(),
+            watches: Vec::new(),
             scratch: Scratch::default(),
             steps: 0,
             next_boost: first_boost(calendar),
@@ -147,6 +154,7 @@ impl Online {
         self.lanes = self.settings.horizons.iter().map(lane).collect();
         let record = |ahead: &usize| Record::new(*ahead, day, recalibration);
         self.records = self.settings.boosted.iter().map(record).collect();
+        self.watches = self.settings.horizons.iter().copied().map(Watch::new).collect();
     }
 
     /// Takes in the step `index`, `None` where nothing was measured, and forecasts from it.
@@ -170,6 +178,9 @@ impl Online {
         }
         for record in &mut self.records {
             record.learn(index, known);
+        }
+        for watch in &mut self.watches {
+            watch.learn(index, known);
         }
         self.steps += 1;
         if self.steps.is_multiple_of(SOLVE_EVERY)
@@ -195,33 +206,28 @@ impl Online {
         };
         let ceiling = (HIGHEST_FACTOR * self.track.highest() + self.track.offset()).ln();
         let mut horizons = Vec::with_capacity(self.lanes.len());
-        for lane in &mut self.lanes {
-            let forecast = lane.forecast(&now);
-            let mut tail = forecast.tail;
-            let mut point = forecast.point;
-            let mut share = 0.0;
+        for (lane, watch) in self.lanes.iter_mut().zip(&mut self.watches) {
+            let linear = lane.forecast(&now);
             let ahead = lane.ahead();
-            if let Some(trees) = self.trees.iter().find(|trees| trees.ahead() == ahead)
-                && let Some(record) = self.records.iter_mut().find(|record| record.ahead() == ahead)
+            let origin = Origin { calendar: self.calendar, index, ahead };
+            let grown = [&self.trees, &self.trees_before]
+                .map(|trees| trees.iter().find(|trees| trees.ahead() == ahead));
+            let record = self.records.iter_mut().find(|record| record.ahead() == ahead);
+            let (mut tail, mut point, mut share, mut boosted) =
+                (linear.tail, linear.point, 0.0, None);
+            if let (Some(quantiles), Some(record)) =
+                (grown_quantiles(grown, &now, &origin, &mut self.scratch), record)
             {
-                let origin = Origin { calendar: self.calendar, index, ahead };
-                let mut quantiles =
-                    trees.quantiles(&self.scanner, values, at, &origin, &mut self.scratch);
-                if let Some(before) = self.trees_before.iter().find(|t| t.ahead() == ahead) {
-                    let older =
-                        before.quantiles(&self.scanner, values, at, &origin, &mut self.scratch);
-                    for (quantile, older) in quantiles.iter_mut().zip(older) {
-                        *quantile = f64::midpoint(*quantile, older);
-                    }
-                }
-                let boosted = record.tail(&quantiles);
-                record.remember(index, quantiles, forecast.tail);
+                let said = record.tail(&quantiles);
+                record.remember(index, quantiles, linear.tail);
                 share = record.share(self.calendar.day);
-                for (linear, boosted) in tail.iter_mut().zip(boosted) {
+                for (linear, boosted) in tail.iter_mut().zip(said) {
                     *linear += share * (boosted - *linear);
                 }
                 point += share * (quantiles.first().copied().unwrap_or(point) - point);
+                boosted = Some(said);
             }
+            watch.say(index, &linear.tail, boosted.as_ref(), &tail);
             let rates = tail.map(|x| self.track.rate(x.min(ceiling)));
             if let Some(tail) = Tail::new(rates) {
                 let point = self.track.rate(point.min(ceiling));
@@ -229,6 +235,17 @@ impl Online {
             }
         }
         Outlook { horizons }
+    }
+
+    /// How each horizon's forecast has been doing, nearest first.
+    pub fn scores(&self) -> Vec<Score> {
+        let score = |(watch, lane): (&Watch, &Lane)| {
+            let record = self.records.iter().find(|record| record.ahead() == lane.ahead());
+            let has_trees = self.trees.iter().any(|trees| trees.ahead() == lane.ahead());
+            let share = record.filter(|_| has_trees).map(|it| it.share(self.calendar.day));
+            watch.score(lane.weights(), share.unwrap_or(0.0))
+        };
+        self.watches.iter().zip(&self.lanes).map(score).collect()
     }
 
     /// The work of growing trees, when it is due.
@@ -256,6 +273,23 @@ impl Online {
     pub fn install(&mut self, grown: Grown) {
         self.trees_before = std::mem::replace(&mut self.trees, grown.0);
     }
+}
+
+/// What the trees say: those of now, and the mean with those before them where there are any.
+fn grown_quantiles(
+    [trees, before]: [Option<&Trees>; 2],
+    now: &Now<'_>,
+    origin: &Origin,
+    scratch: &mut Scratch,
+) -> Option<[f64; LEVELS.len()]> {
+    let mut quantiles = trees?.quantiles(now.scanner, now.values, now.at, origin, scratch);
+    if let Some(before) = before {
+        let older = before.quantiles(now.scanner, now.values, now.at, origin, scratch);
+        for (quantile, older) in quantiles.iter_mut().zip(older) {
+            *quantile = f64::midpoint(*quantile, older);
+        }
+    }
+    Some(quantiles)
 }
 
 /// Steps after which trees are grown for the first time.

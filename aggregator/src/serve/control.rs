@@ -119,11 +119,16 @@ impl ControlLoop {
         self.workload.with(|telemetry| {
             telemetry.set_replicas(ready, Some(decision.desired_replicas));
         });
-        let curve = self.lock().forecast().cloned();
+        let (curve, scores, capacity) = {
+            let autoscaler = self.lock();
+            (autoscaler.forecast().cloned(), autoscaler.scores(), autoscaler.capacity().cloned())
+        };
         self.control.update(|status| {
             status.replicas = replicas;
             status.decision = Some(decision.clone());
             status.forecast = curve;
+            status.scores = scores;
+            status.capacity = capacity;
         });
         self.record(&step).await;
         self.app.events.decision(&self.workload.key, decision);

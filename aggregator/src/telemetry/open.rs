@@ -28,7 +28,7 @@ pub(super) struct OpenWindows(BTreeMap<u64, OpenWindow>);
 /// One second, as far as frames of it have arrived.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct OpenWindow {
-    requests: f64,
+    pub(super) requests: f64,
     errors: f64,
     concurrency: f64,
     outbound: f64,

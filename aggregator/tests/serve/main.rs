@@ -196,6 +196,31 @@ async fn a_listener_gets_a_tick_each_second_and_the_decisions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_listener_is_told_what_it_asks_for_and_how_all_are() {
+    let other = support::workload(json!({"name": "api"}));
+    let workloads = json!([support::workload(json!({})), other]);
+    let aggregator = Aggregator::start(json!({"workloads": workloads})).await;
+    let mut answer = aggregator.get("/v1/events?workload=demo/api&decisions=false").await;
+    let mut text = String::new();
+    let listening = async {
+        while text.matches("event: tick").count() < 4 {
+            text.push_str(std::str::from_utf8(&answer.chunk().await.unwrap().unwrap()).unwrap());
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(6), listening).await.unwrap();
+    assert!(!text.contains("event: decision"), "{text}");
+    let ticks = text.lines().filter_map(|line| line.strip_prefix("data: "));
+    for tick in ticks.take(3) {
+        let tick: Value = serde_json::from_str(tick).unwrap();
+        assert_eq!(tick["workloads"].as_array().unwrap().len(), 1, "{tick:#}");
+        assert_eq!(tick["workloads"][0]["name"], "api");
+        assert_eq!(tick["summary"], json!({"workloads": 2, "met": 0, "missed": 0, "stale": 0}));
+    }
+    assert_eq!(aggregator.status("/v1/events?workload=api").await, 400);
+    aggregator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_page_is_served_with_its_policy_and_is_not_sent_twice() {
     let aggregator = Aggregator::start(json!({})).await;
     let page = aggregator.get("/").await;

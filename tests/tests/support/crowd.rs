@@ -12,14 +12,16 @@ use hyper::Method;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-/// Senders side by side.
-const LANES: usize = 32;
+/// Frames that one sender sends in a second at most: an answer comes after a disk write, so one sender would not do.
+const LANE: usize = 32;
 
 /// A workload of the crowd.
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
     pub(crate) namespace: String,
     pub(crate) name: String,
+    /// Which of its pods.
+    pub(crate) pod: u32,
     /// Requests each second.
     pub(crate) requests: u32,
     /// How long each takes.
@@ -39,8 +41,7 @@ impl Crowd {
     pub(crate) fn start(url: &str, members: Vec<Member>) -> Self {
         let sent = Arc::new(AtomicUsize::new(0));
         let numbered: Vec<_> = (1..).zip(members).collect();
-        // An answer comes after a disk write, so one at a time would not do.
-        let sending = numbered.chunks(numbered.len().div_ceil(LANES).max(1)).map(|lane| {
+        let sending = numbered.chunks(LANE).map(|lane| {
             tokio::spawn(send(format!("{url}/v1/frames"), lane.to_vec(), Arc::clone(&sent)))
         });
         let sending = sending.collect();
@@ -88,7 +89,7 @@ fn frame(member: &Member, number: u64, second: u64) -> Option<Vec<u8>> {
         identity: Identity {
             namespace: Text::truncated(member.namespace.clone()),
             workload: Text::truncated(member.name.clone()),
-            pod: Text::truncated(format!("{}-1", member.name)),
+            pod: Text::truncated(format!("{}-{}", member.name, member.pod)),
             revision: Text::default(),
         },
         instance: number,

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use super::histogram::DecayedHistogram;
 use super::least_squares::dot;
+use super::score::COMPARED;
 use crate::features::{self, BOOSTED, Calendar, LINEAR, Origin, Scanner};
 use crate::forecast::ForecastError;
 use crate::forecast::boosting::{BinnedRows, Binner, BoostParams, QuantileForest};
@@ -146,8 +147,6 @@ pub(crate) struct Record {
     recalibrates: bool,
 }
 
-/// Probabilities of being exceeded at which the two are compared; places in [`EXCEEDANCE`].
-const COMPARED: [usize; 3] = [4, 6, 8];
 /// What the comparison keeps of its past, a step.
 const KEEP: f64 = 0.999;
 /// Learning rate of the comparison.

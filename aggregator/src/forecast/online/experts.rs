@@ -9,6 +9,17 @@ use crate::features::{Calendar, increment, value};
 
 /// Number of point experts.
 pub(crate) const EXPERTS: usize = 8;
+/// What they are called, in the order of [`forecasts`].
+pub const EXPERT_NAMES: [&str; EXPERTS] = [
+    "last value",
+    "level",
+    "moving mean",
+    "damped trend",
+    "line",
+    "days before",
+    "linear",
+    "linear with seasons",
+];
 /// Learning rate of the weights.
 const RATE: f64 = 0.05;
 /// What a weight's logarithm keeps of its past, a step.
@@ -113,6 +124,11 @@ impl Weights {
     /// All alike.
     pub(crate) const fn new() -> Self {
         Self { weights: [1.0 / EXPERTS as f64; EXPERTS], mean_error: 0.0 }
+    }
+
+    /// As they are now; their sum is 1.
+    pub(crate) const fn get(&self) -> [f64; EXPERTS] {
+        self.weights
     }
 
     /// The weighted forecast.

@@ -95,6 +95,11 @@ impl Lane {
         self.ahead
     }
 
+    /// Weights of the point experts.
+    pub(crate) const fn weights(&self) -> [f64; EXPERTS] {
+        self.weights.get()
+    }
+
     /// Weights of the seasonal ridge, for the models that build on it.
     pub(crate) fn linear_weights(&self) -> &[f64] {
         self.ridge.weights()
