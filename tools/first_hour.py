@@ -158,4 +158,5 @@ def main():
             way.end()
 
 
-main()
+if __name__ == "__main__":
+    main()
