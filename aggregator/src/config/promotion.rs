@@ -25,7 +25,7 @@ pub enum Approval {
 pub struct PromotionConfig {
     /// The policy; one of `shadows`, and a way of Foresail or a model. Required.
     pub candidate: String,
-    /// Who says that it may be tried.
+    /// Who says that it may be tried: `manual` or `automatic`. Default `manual`.
     pub approval: Approval,
     /// Scored time as a shadow before it may be tried. Default 72 h, 1 min to 7 d.
     pub least_time: Duration,
@@ -37,7 +37,7 @@ pub struct PromotionConfig {
     /// Length of the turns that it and the settings take while it is tried. Default 1 h, 1 min to 24 h.
     pub turn: Duration,
     /// Time at the beginning of a turn that is not compared, for it is the other's doing. Default
-    /// 10 min, below `turn`.
+    /// 10 min, at most half of `turn`.
     pub carry_over: Duration,
     /// Compared time of its own turns after which it takes over. Default 24 h, 1 min to 7 d.
     pub least_turns_time: Duration,

@@ -311,7 +311,7 @@ workloads:
             "spec.decisionInterval: \"1h\" is not valid",
             "spec.minReplicas: 30 is not valid; use at most max_replicas (20)",
             "spec.promotion.candidate: \"foresail-calm\" is not valid; use the name of a policy in",
-            "spec.promotion.turn: \"48h\" is not valid; use a duration from 1m to 24h",
+            "spec.promotion.turn: \"48h\" is not valid; use a duration from 1m to 1d",
         ] {
             assert!(problem.contains(part), "{problem}");
         }
