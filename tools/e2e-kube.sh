@@ -10,7 +10,11 @@ cd "$ROOT"
 OPTIONS=("$@" --package foresail-tests)
 # A file that takes longer hangs; the whole has to end within half an hour.
 FILE_SECONDS=600
-LANES=("kube_safety kube_faults" "kube_leader kube_hpa" "kube_manifests kube_docs kube_external_metrics kube_keda")
+LANES=(
+    "kube_faults"
+    "kube_safety kube_leader kube_docs"
+    "kube_hpa kube_manifests kube_external_metrics kube_keda"
+)
 ALONE=(kube_scale)
 # shellcheck source=tools/lanes.sh
 . tools/lanes.sh

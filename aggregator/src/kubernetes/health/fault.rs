@@ -84,14 +84,15 @@ pub struct Fault {
     pub answer: Answer,
     /// Since when.
     pub since: Timestamp,
+    /// When it failed last.
+    pub last: Timestamp,
     in_a_row: u32,
-    last: Timestamp,
     healed: Option<Timestamp>,
 }
 
 impl Fault {
     pub(super) const fn new(asked: Asked, answer: Answer, now: Timestamp) -> Self {
-        Self { asked, answer, since: now, in_a_row: 1, last: now, healed: None }
+        Self { asked, answer, since: now, last: now, in_a_row: 1, healed: None }
     }
 
     pub(super) fn again(&mut self, answer: Answer, now: Timestamp) {

@@ -19,6 +19,8 @@ use crate::units::{Timestamp, micros};
 
 /// Whether the objectives are met is looked at over so much of the newest telemetry.
 const LOOK_BACK: Duration = Duration::from_secs(30);
+/// Faults that failed last within this time of each other are of one cause.
+const AT_ONCE: Duration = Duration::from_secs(10);
 /// A figure that changed by less is the same.
 const SAME_WITHIN: f64 = 0.1;
 
@@ -129,9 +131,12 @@ impl Subject<'_> {
         if let Some(refusal) = refusal {
             return says(kind, false, refusal.reason, refusal.message.clone());
         }
-        // Who cannot read writes onto what is old: then the cause is told, not the conflict.
-        let faults = self.faults.iter().filter(|fault| self.concerns(fault));
-        match faults.min_by_key(|fault| !is_watch(fault)) {
+        let faults = || self.faults.iter().filter(|fault| self.concerns(fault));
+        let newest = faults().map(|fault| fault.last).max().unwrap_or_default();
+        // Of those that failed at about the same time: who cannot read writes onto what is old, and
+        // then the cause is told, not the conflict.
+        let together = faults().filter(|fault| newest.since(fault.last) < AT_ONCE);
+        match together.min_by_key(|fault| !is_watch(fault)) {
             Some(fault) => says(kind, false, fault.reason(), fault.to_string()),
             None => says(kind, true, "ReadyToScale", "the target can be read and written"),
         }
