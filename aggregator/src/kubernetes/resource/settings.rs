@@ -310,10 +310,20 @@ workloads:
             "spec.objectives.latency.threshold: \"5m\" is not valid; use a duration from 1ms to 1m",
             "spec.decisionInterval: \"1h\" is not valid",
             "spec.minReplicas: 30 is not valid; use at most max_replicas (20)",
-            "spec.promotion.candidate: \"foresail-calm\" is not valid; use the name of a policy in",
             "spec.promotion.turn: \"48h\" is not valid; use a duration from 1m to 1d",
         ] {
             assert!(problem.contains(part), "{problem}");
         }
+    }
+
+    #[test]
+    fn a_candidate_is_one_of_the_shadows() {
+        let spec = spec(json!({
+            "shadows": ["foresail"], "promotion": {"candidate": "foresail-calm"},
+        }));
+        let problem = settings("shop", &spec, None).unwrap_err().to_string();
+        let wanted =
+            "spec.promotion.candidate: \"foresail-calm\" is not valid; use the name of a policy in";
+        assert!(problem.starts_with(wanted), "{problem}");
     }
 }
