@@ -133,9 +133,13 @@ async fn run_until(
     let others = doors::open(&config, kubernetes.as_ref(), &app, &mut keepers).await?;
     let router = router(Arc::clone(&app));
     let door = Door { listener, router, tls: None, max_streams: STREAMS };
+    let mut loops = Loops::new(Arc::clone(&app), clients, parts.restored);
+    for Prepared { config, .. } in &parts.workloads {
+        loops.announce(config).await;
+    }
+    // Frames are taken before the loops begin, which may have much to learn anew.
     let mut connections = JoinSet::new();
     connections.spawn(listener::accept(door, Arc::clone(&app), closed.clone()));
-    let mut loops = Loops::new(Arc::clone(&app), clients, parts.restored);
     for Prepared { config, samples, shadows } in parts.workloads {
         loops.start(config, &samples, shadows).await;
     }

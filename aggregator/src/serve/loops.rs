@@ -54,6 +54,13 @@ impl Loops {
         Self { app, clients, refits, restored, running: BTreeMap::new() }
     }
 
+    /// Shows what is stored of a workload until its loop begins.
+    pub(super) async fn announce(&self, config: &WorkloadConfig) {
+        let Some(workload) = self.app.ingest.workload(config.key.clone()).await else { return };
+        let decision = self.restored.decisions.get(&workload.id).cloned();
+        self.app.controls.insert(Arc::new(Control::new(config.clone(), decision, None)));
+    }
+
     /// Begins to decide for a workload, or goes on with other settings. `samples` is recorded load
     /// for a workload of which none is known.
     pub(super) async fn start(

@@ -1,5 +1,8 @@
 //! Latencies at a utilisation, looked up instead of solved anew each step.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use super::Scenario;
 use crate::queueing::{sojourn_quantile, sojourn_tail};
 
@@ -20,8 +23,22 @@ pub(super) struct Latencies {
 #[derive(Clone, Debug)]
 pub(super) struct LatencyTable(Vec<Latencies>);
 
+/// Workers, mean time of a request and latency of the objective: what a table depends on.
+type Key = (u32, u128, u128);
+
+/// Tables so far: thousands of workloads have few objectives.
+static TABLES: Mutex<BTreeMap<Key, Arc<LatencyTable>>> = Mutex::new(BTreeMap::new());
+
 impl LatencyTable {
-    pub(super) fn new(scenario: &Scenario) -> Self {
+    /// That of a scenario, made once.
+    pub(super) fn of(scenario: &Scenario) -> Arc<Self> {
+        let Scenario { workers, mean_service, objective_latency, .. } = scenario;
+        let key = (*workers, mean_service.as_nanos(), objective_latency.as_nanos());
+        let mut tables = TABLES.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(tables.entry(key).or_insert_with(|| Arc::new(Self::new(scenario))))
+    }
+
+    fn new(scenario: &Scenario) -> Self {
         let service = scenario.mean_service.as_secs_f64();
         let at = |entry: usize| {
             // The last entry stands for the edge of saturation.

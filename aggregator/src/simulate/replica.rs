@@ -21,7 +21,7 @@ impl ReplicaModel {
         Self {
             capacity_rps,
             safe_utilisation: scenario.safe_utilisation(),
-            latency: Arc::new(LatencyTable::new(scenario)),
+            latency: LatencyTable::of(scenario),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::features::{Calendar, increment, value};
 
 /// Number of point experts.
 pub(crate) const EXPERTS: usize = 8;
-/// What they are called, in the order of [`forecasts`].
+/// What they are called, in the order of `forecasts`.
 pub const EXPERT_NAMES: [&str; EXPERTS] = [
     "last value",
     "level",
