@@ -19,14 +19,11 @@ use crate::forecast::online::Score;
 use crate::forecast::{Curve, Forecaster, Load, RefitJob, Refitted};
 use crate::journal::{Decision, GuardRecord, Observation, Signal};
 use crate::policy::{Adviser, Policy, Proposal, Standing};
-use crate::safety::{Approved, Safety, Verdict};
+use crate::safety::{Approved, MIN_COVERAGE, Safety, Verdict};
 use crate::units::{Ratio, Rps, Timestamp};
 use warm::Warm;
 
 pub use advised::Considered;
-
-/// Coverage below which a measured rate says nothing of the whole workload's load.
-const LEARN_COVERAGE: f64 = 0.8;
 
 /// A decision, and what may be written of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -351,7 +348,7 @@ impl Autoscaler {
             since
         };
         self.observed_until = Some(newest);
-        let trusted = observation.coverage.is_some_and(|c| c.get() >= LEARN_COVERAGE);
+        let trusted = observation.coverage.is_some_and(|c| c.get() >= MIN_COVERAGE);
         if let Some(rps) = observation.rps.filter(|_| trusted) {
             self.forecaster.observe(covered, newest, rps);
         }

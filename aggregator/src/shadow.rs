@@ -20,6 +20,7 @@ use crate::config::{CapacitySource, Mode, WorkloadConfig};
 use crate::forecast::Curve;
 use crate::journal::Observation;
 use crate::policy::misses;
+use crate::safety::MIN_COVERAGE;
 use crate::simulate::{Cluster, Outcome, ReplicaModel, Scenario};
 use crate::units::{Rps, Timestamp};
 use board::Entry;
@@ -29,8 +30,6 @@ use twin::{Twin, View};
 pub use board::{Board, Score, Scoreboard, Window};
 pub use promotion::{Change, PromotionView, Stage};
 
-/// Coverage below which a rate is not the whole workload's.
-const TRUSTED_COVERAGE: f64 = 0.8;
 /// A silence of so many decision intervals, and every policy begins anew with the replicas that
 /// there are.
 const LONGEST_GAP: u32 = 4;
@@ -165,7 +164,7 @@ impl Shadows {
             self.begin(moment, ready, replicas);
             return None;
         };
-        let trusted = seen.coverage.is_some_and(|share| share.get() >= TRUSTED_COVERAGE);
+        let trusted = seen.coverage.is_some_and(|share| share.get() >= MIN_COVERAGE);
         let rps = seen.rps.filter(|_| trusted)?;
         let missed = misses(&self.config.objective, seen)?;
         self.replica.capacity_rps = moment.likely.get().max(1e-9);

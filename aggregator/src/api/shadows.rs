@@ -3,17 +3,15 @@
 use axum::Json;
 use axum::extract::{Path, State};
 
-use super::{ApiError, Shared, find};
+use super::{ApiError, Shared, decided};
 use crate::shadow::Scoreboard;
 
 /// `GET …/shadows`; without windows before the first decision, 404 for a workload without an
 /// objective.
 pub(super) async fn shadows(
     State(app): Shared,
-    Path((namespace, name)): Path<(String, String)>,
+    path: Path<(String, String)>,
 ) -> Result<Json<Scoreboard>, ApiError> {
-    let workload = find(&app, Path((namespace.clone(), name.clone())))?;
-    let control =
-        app.controls.get(&workload.key).ok_or(ApiError::NoObjective { namespace, name })?;
+    let (_, control) = decided(&app, path)?;
     Ok(Json(control.read(|status| status.shadows.clone()).unwrap_or_default()))
 }

@@ -15,9 +15,9 @@ use crate::units::Timestamp;
 const HOUR: Duration = Duration::from_hours(1);
 /// Parts that are kept.
 const KEPT: usize = 7 * 24 + 1;
+const DAY: Duration = Duration::from_hours(24);
 /// What is looked back on.
-const WINDOWS: [Duration; 3] =
-    [Duration::from_hours(1), Duration::from_hours(24), Duration::from_hours(7 * 24)];
+const WINDOWS: [Duration; 3] = [HOUR, DAY, Duration::from_hours(7 * 24)];
 
 /// What some time was like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -46,9 +46,7 @@ impl Entry {
             changes: f64::from(u8::from(is_change)),
         }
     }
-}
 
-impl Entry {
     /// The same with the oracle's replicas over it.
     #[cfg(test)]
     pub(super) fn of_measured(outcome: &Outcome, time: Duration, oracle: f64) -> Self {
@@ -79,34 +77,36 @@ impl AddAssign<&Self> for Entry {
     }
 }
 
-/// The newest hours, oldest first, each with its number since 1970.
+/// Sums of the newest hours, or of other equal parts of time, oldest first, each with its number
+/// since 1970.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Hours(VecDeque<(u64, Entry)>);
+pub(super) struct Parts(VecDeque<(u64, Entry)>);
 
-impl Hours {
-    fn add(&mut self, at: Timestamp, entry: &Entry) {
-        let hour = at.step_index(HOUR);
+impl Parts {
+    /// Adds to the part `number`.
+    pub(super) fn add(&mut self, number: u64, entry: &Entry) {
         match self.0.back_mut() {
-            // A clock that went back does not open an hour twice.
-            Some((newest, sum)) if *newest >= hour => *sum += entry,
-            _ => self.0.push_back((hour, *entry)),
-        }
-        while self.0.len() > KEPT {
-            self.0.pop_front();
+            // A clock that went back does not open a part twice.
+            Some((newest, sum)) if *newest >= number => *sum += entry,
+            _ => self.0.push_back((number, *entry)),
         }
     }
 
-    fn all(&self) -> Entry {
-        let mut sum = Entry::default();
-        self.0.iter().for_each(|(_, entry)| sum += entry);
-        sum
+    /// Forgets all but the newest so many parts.
+    fn keep(&mut self, count: usize) {
+        let surplus = self.0.len().saturating_sub(count);
+        self.0.drain(..surplus);
     }
 
-    /// The last so many hours and the one under way.
-    fn sum(&self, now: Timestamp, window: Duration) -> Entry {
-        let first = (now - window).step_index(HOUR);
+    /// Forgets the parts before `number`.
+    pub(super) fn forget_before(&mut self, number: u64) {
+        self.0.retain(|(at, _)| *at >= number);
+    }
+
+    /// The parts from `number` on.
+    pub(super) fn since(&self, number: u64) -> Entry {
         let mut sum = Entry::default();
-        self.0.iter().filter(|(hour, _)| *hour >= first).for_each(|(_, entry)| sum += entry);
+        self.0.iter().filter(|(at, _)| *at >= number).for_each(|(_, entry)| sum += entry);
         sum
     }
 }
@@ -114,9 +114,9 @@ impl Hours {
 /// The scores of all policies beside the one in charge; survives a restart.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Board {
-    measured: Hours,
-    modelled: Hours,
-    policies: BTreeMap<String, Hours>,
+    measured: Parts,
+    modelled: Parts,
+    policies: BTreeMap<String, Parts>,
     oracle: Oracle,
     /// What the newest step adds to the oracle's plan.
     oracle_pod_seconds: f64,
@@ -136,15 +136,15 @@ impl Board {
     pub(super) fn add_actual(&mut self, now: Timestamp, entries: [Entry; 2]) -> Entry {
         let oracle_pod_seconds = self.oracle_pod_seconds;
         let [measured, modelled] = entries.map(|entry| Entry { oracle_pod_seconds, ..entry });
-        self.measured.add(now, &measured);
-        self.modelled.add(now, &modelled);
+        add_hour(&mut self.measured, now, &measured);
+        add_hour(&mut self.modelled, now, &modelled);
         measured
     }
 
     /// A policy in the step.
     pub(super) fn add_policy(&mut self, name: &str, now: Timestamp, entry: &Entry) {
         let entry = Entry { oracle_pod_seconds: self.oracle_pod_seconds, ..*entry };
-        self.policies.entry(name.to_owned()).or_default().add(now, &entry);
+        add_hour(self.policies.entry(name.to_owned()).or_default(), now, &entry);
     }
 
     /// Keeps only the policies that `is_kept` says by name.
@@ -155,7 +155,8 @@ impl Board {
     /// The scores at `now`.
     pub fn scores(&self, now: Timestamp) -> Scoreboard {
         let window = |length: Duration| {
-            let score = |hours: &Hours| Score::of(&hours.sum(now, length));
+            let first = (now - length).step_index(HOUR);
+            let score = |hours: &Parts| Score::of(&hours.since(first));
             Window {
                 seconds: length.as_secs(),
                 measured: score(&self.measured),
@@ -173,7 +174,7 @@ impl Board {
 
     /// The scores of all the time that is kept, for a candidate's gate.
     pub(super) fn gate_scores(&self, candidate: &str, configured: &str) -> Scores {
-        let score = |hours: &Hours| Score::of(&hours.all());
+        let score = |hours: &Parts| Score::of(&hours.since(0));
         let policy = |name: &str| self.policies.get(name).and_then(score);
         Scores {
             candidate: policy(candidate),
@@ -184,6 +185,11 @@ impl Board {
     }
 }
 
+fn add_hour(hours: &mut Parts, now: Timestamp, entry: &Entry) {
+    hours.add(now.step_index(HOUR), entry);
+    hours.keep(KEPT);
+}
+
 /// Scores over several lengths of time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Scoreboard {
@@ -191,6 +197,13 @@ pub struct Scoreboard {
     pub windows: Vec<Window>,
     /// The candidate's way to be in charge, where one is named.
     pub promotion: Option<PromotionView>,
+}
+
+impl Scoreboard {
+    /// The last day.
+    pub fn day(&self) -> Option<&Window> {
+        self.windows.iter().find(|window| window.seconds == DAY.as_secs())
+    }
 }
 
 /// Scores over the last hours, to the full hour, and the one under way.

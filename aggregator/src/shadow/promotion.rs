@@ -1,12 +1,11 @@
 //! The way of a policy from shadow to active: gates, turns with the workload's own settings, and back
 //! at once when the budget burns.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::board::{Entry, Score};
+use super::board::{Entry, Parts, Score};
 use crate::config::{Approval, PromotionConfig};
 use crate::units::Timestamp;
 
@@ -61,7 +60,7 @@ pub(super) struct Promotion {
     /// The same of the settings' turns.
     other_turns: Entry,
     /// The last hour in which it was in charge, by minutes.
-    recent: VecDeque<(u64, Entry)>,
+    recent: Parts,
 }
 
 /// A candidate on its way, to be shown.
@@ -116,7 +115,7 @@ impl Promotion {
             reason: "it runs beside the one in charge".to_owned(),
             own_turns: Entry::default(),
             other_turns: Entry::default(),
-            recent: VecDeque::new(),
+            recent: Parts::default(),
         }
     }
 
@@ -151,13 +150,8 @@ impl Promotion {
         // The decision interval that ends with a turn is still of that turn.
         let then = now - entry.time();
         if self.leads(terms, then) {
-            let minute = now.step_index(MINUTE);
-            match self.recent.back_mut() {
-                Some((newest, sum)) if *newest >= minute => *sum += entry,
-                _ => self.recent.push_back((minute, *entry)),
-            }
-            let oldest = (now - LONG).step_index(MINUTE);
-            self.recent.retain(|(minute, _)| *minute > oldest);
+            self.recent.add(now.step_index(MINUTE), entry);
+            self.recent.forget_before((now - LONG).step_index(MINUTE) + 1);
         }
         if self.stage == Stage::Canary {
             let (is_own, elapsed) = turn(terms, self.since, then);
@@ -202,7 +196,7 @@ impl Promotion {
         self.reason.clone_from(&reason);
         if to == Stage::Canary {
             (self.own_turns, self.other_turns) = (Entry::default(), Entry::default());
-            self.recent.clear();
+            self.recent = Parts::default();
         }
         Change { candidate: self.candidate.clone(), from, to, reason }
     }
@@ -210,10 +204,7 @@ impl Promotion {
     /// Whether the budget burns while it is in charge.
     fn breach(&self, budget: f64, now: Timestamp) -> Option<(Stage, String)> {
         let burn = |window: Duration| {
-            let first = (now - window).step_index(MINUTE);
-            let mut sum = Entry::default();
-            let recent = self.recent.iter().filter(|(minute, _)| *minute >= first);
-            recent.for_each(|(_, entry)| sum += entry);
+            let sum = self.recent.since((now - window).step_index(MINUTE));
             // Over the whole window, so that its first bad minutes are not yet a breach.
             sum.violated_share() * (sum.time().as_secs_f64() / window.as_secs_f64()).min(1.0)
                 / budget

@@ -6,9 +6,6 @@ use super::Families;
 use crate::api::state::App;
 use crate::shadow::{Score, Scoreboard};
 
-/// Which of the scoreboard's windows is told: a day.
-const WINDOW: usize = 1;
-
 /// Name, help, and how to read the value.
 type Gauge = (&'static str, &'static str, fn(&Score) -> f64);
 
@@ -28,7 +25,7 @@ const GAUGES: [Gauge; 3] = [
 
 /// Everybody's scores by name: `measured` and `modelled` are whoever is in charge.
 fn scores(board: &Scoreboard) -> Vec<(String, Score)> {
-    let Some(window) = board.windows.get(WINDOW) else { return Vec::new() };
+    let Some(window) = board.day() else { return Vec::new() };
     let actual = [("measured", window.measured), ("modelled", window.modelled)];
     let actual = actual.into_iter().filter_map(|(name, score)| Some((name.to_owned(), score?)));
     actual.chain(window.policies.iter().map(|(name, score)| (name.clone(), *score))).collect()

@@ -260,7 +260,7 @@ fn conflict(refusal: Option<&Refusal>, contested: bool) -> Says {
 
 /// Of the last day.
 fn scorecard(board: &Scoreboard) -> Option<Scorecard> {
-    let day = board.windows.get(1)?;
+    let day = board.day()?;
     let figures = |score: &Score| Figures {
         violation_percent: rounded(score.violation * 100.0),
         pod_hours: rounded(score.pod_hours),
