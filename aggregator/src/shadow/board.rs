@@ -92,6 +92,11 @@ impl Parts {
         }
     }
 
+    /// Number of the oldest part.
+    fn first(&self) -> Option<u64> {
+        self.0.front().map(|(number, _)| *number)
+    }
+
     /// Forgets all but the newest so many parts.
     fn keep(&mut self, count: usize) {
         let surplus = self.0.len().saturating_sub(count);
@@ -172,9 +177,11 @@ impl Board {
         Scoreboard { windows: WINDOWS.map(window).into(), promotion }
     }
 
-    /// The scores of all the time that is kept, for a candidate's gate.
+    /// The scores of the hours in which the candidate was scored, for its gate: it may have come
+    /// later than the others, to other load.
     pub(super) fn gate_scores(&self, candidate: &str, configured: &str) -> Scores {
-        let score = |hours: &Parts| Score::of(&hours.since(0));
+        let first = self.policies.get(candidate).and_then(Parts::first).unwrap_or(u64::MAX);
+        let score = |hours: &Parts| Score::of(&hours.since(first));
         let policy = |name: &str| self.policies.get(name).and_then(score);
         Scores {
             candidate: policy(candidate),

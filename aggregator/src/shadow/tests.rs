@@ -116,3 +116,25 @@ fn scores_survive_a_restart_and_those_of_policies_that_are_gone_do_not() {
     let left = scores(&without, 20).policies;
     assert_eq!(left.keys().collect::<Vec<_>>(), ["configured"]);
 }
+
+#[test]
+fn a_candidate_that_came_later_is_compared_over_its_own_time() {
+    let mut shadows = Shadows::new(&config(), Vec::new(), Board::default(), at(0));
+    // An hour of misses before there is a candidate.
+    for number in 0..=240 {
+        step(&mut shadows, number, &seen(3));
+    }
+    let candidate = || vec![Shadow::Known(Choice::parse("foresail-calm").unwrap())];
+    let board = shadows.board().clone();
+    assert!(board.gate_scores("foresail-calm", "configured").measured.is_none());
+    let mut shadows = Shadows::new(&config(), candidate(), board, at(480));
+    for number in 480..=500 {
+        step(&mut shadows, number, &seen(4));
+    }
+    let scores = shadows.board().gate_scores("foresail-calm", "configured");
+    let all = [scores.candidate, scores.configured, scores.measured, scores.modelled];
+    for score in all.map(Option::unwrap) {
+        assert!((score.known_seconds - 300.0).abs() < 1e-6, "{score:?}");
+    }
+    assert!(scores.measured.unwrap().violation < 1e-9, "the misses were before its time");
+}
