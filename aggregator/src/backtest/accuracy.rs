@@ -191,7 +191,7 @@ impl<'a> Run<'a> {
             setup,
             train,
             horizon,
-            crew: Crew::new(members.len(), horizon),
+            crew: Crew::new(&members, horizon),
             tallies: vec![Tally::new(horizon); members.len()],
             members,
             seasons: Vec::new(),

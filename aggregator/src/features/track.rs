@@ -112,12 +112,21 @@ impl Track {
             || self.x.last().copied().unwrap_or_else(|| narrow(self.offset.ln())),
             |rate| narrow((rate + self.offset).ln()),
         );
+        if self.x.len() == self.x.capacity() {
+            // Doubling would hold up to twice what is ever used, ten thousand times.
+            self.x.reserve_exact(self.slack());
+        }
         self.x.push(x);
         self.forget();
     }
 
+    /// Steps more than the capacity after which old ones are forgotten, all at once.
+    const fn slack(&self) -> usize {
+        self.capacity / 8
+    }
+
     fn forget(&mut self) {
-        if self.x.len() <= self.capacity + self.capacity / 8 {
+        if self.x.len() <= self.capacity + self.slack() {
             return;
         }
         let surplus = self.x.len() - self.capacity;

@@ -20,6 +20,9 @@ const RATE: f64 = 0.005;
 const EDGE: f64 = 5e-4;
 /// Decays of the two moving means of absolute scores, a forecast.
 const DECAYS: [f64; 2] = [0.05, 0.005];
+/// A claim of less than this share of the width that is usual counts as this share: a model that for
+/// once is sure of nothing going on must not be taken to be wrong by millions of widths.
+const LEAST_WIDTH: f64 = 0.05;
 /// Mean size of a standard normal value.
 const NORMAL_SIZE: f64 = 0.797_884_560_8;
 
@@ -38,6 +41,8 @@ struct Lane {
     levels: [f64; LEVELS.len()],
     /// Moving means of errors relative to the model's own scale.
     sizes: [f64; DECAYS.len()],
+    /// Moving mean of the model's own scale.
+    width: f64,
     seen: f64,
 }
 
@@ -48,6 +53,7 @@ impl Default for Lane {
             sorted: Vec::new(),
             levels: LEVELS,
             sizes: [NORMAL_SIZE; DECAYS.len()],
+            width: 0.0,
             seen: 0.0,
         }
     }
@@ -78,7 +84,12 @@ impl Lane {
     fn scale(&self, said: &StepForecast) -> f64 {
         let [fast, slow] = self.sizes;
         let size = (fast.max(1e-6) * slow.max(1e-6)).sqrt() / NORMAL_SIZE;
-        said.scale() * size
+        self.claimed(said) * size
+    }
+
+    /// The model's own scale.
+    fn claimed(&self, said: &StepForecast) -> f64 {
+        said.scale().max(LEAST_WIDTH * self.width)
     }
 
     fn calibrate(&self, said: &StepForecast) -> StepForecast {
@@ -129,7 +140,8 @@ impl Lane {
         self.scores.push_back(score);
         self.sorted.insert(self.sorted.partition_point(|other| *other < score), score);
         self.seen += 1.0;
-        let size = ((y - said.median()).abs() / said.scale()).min(1e6);
+        self.width += DECAYS[1].max(1.0 / self.seen) * (said.scale() - self.width);
+        let size = ((y - said.median()).abs() / self.claimed(said)).min(1e6);
         for (mean, decay) in self.sizes.iter_mut().zip(DECAYS) {
             *mean += decay.max(1.0 / (self.seen + 20.0)) * (size - *mean);
         }
@@ -199,6 +211,17 @@ mod tests {
         for (a, b) in calibrated.quantiles.into_iter().zip(said.quantiles) {
             assert!((a - b).abs() < 1e-6, "{a} {b}");
         }
+    }
+
+    #[test]
+    fn one_claim_of_no_width_at_all_does_not_widen_the_next() {
+        let mut conformal = Conformal::default();
+        let mut chance = Chance::new(3);
+        let said = StepForecast::normal(0.0, 1.0);
+        (0..500).for_each(|_| conformal.learn(1, &said, chance.normal()));
+        conformal.learn(1, &StepForecast::normal(0.0, 0.0), 0.5);
+        let [.., highest] = conformal.calibrate(&[said])[0].quantiles;
+        assert!(highest < 5.0, "{highest}");
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! All models together: each corrected by its own past errors, and weighted, for each step ahead, by
 //! how well it did lately.
 
+mod tracker;
 mod weights;
 
 use std::collections::VecDeque;
 
 use super::{Conformal, Fit, Knowledge, ModelKind, Predict, Series, StepForecast};
 use crate::forecast::ForecastError;
+
+use tracker::QuantileTracker;
 
 pub use weights::Weights;
 
@@ -19,7 +22,7 @@ pub struct Crew {
     members: Vec<Member>,
     horizon: usize,
     weights: Weights,
-    conformal: Conformal,
+    tracker: QuantileTracker,
     /// What was said and has not come yet: steps ago, each member's own path, and the calibrated.
     said: VecDeque<Said>,
 }
@@ -48,14 +51,17 @@ pub struct CrewForecast {
 }
 
 impl Crew {
-    /// `members` models without a fit, for steps 1 to `horizon`.
-    pub fn new(members: usize, horizon: usize) -> Self {
+    /// `members` without a fit, for steps 1 to `horizon`.
+    pub fn new(members: &[ModelKind], horizon: usize) -> Self {
         let member = || Member { model: None, conformal: Conformal::default() };
         Self {
-            members: std::iter::repeat_with(member).take(members).collect(),
+            members: std::iter::repeat_with(member).take(members.len()).collect(),
             horizon,
-            weights: Weights::new(members),
-            conformal: Conformal::default(),
+            weights: Weights::new(
+                members.len(),
+                members.iter().position(|kind| *kind == ModelKind::Online),
+            ),
+            tracker: QuantileTracker::default(),
             said: VecDeque::new(),
         }
     }
@@ -76,7 +82,7 @@ impl Crew {
     pub fn forecast(&mut self) -> CrewForecast {
         let said = self.say();
         let members = said.calibrated.clone();
-        let mean = said.mean.as_ref().map(|mean| self.conformal.calibrate(mean));
+        let mean = said.mean.as_ref().map(|mean| self.tracker.calibrate(mean));
         self.said.push_back(said);
         CrewForecast { members, mean }
     }
@@ -108,7 +114,7 @@ impl Crew {
             }
             self.weights.learn(ahead, &said.calibrated, y);
             if let Some(step) = said.mean.as_ref().and_then(|mean| mean.get(ahead - 1)) {
-                self.conformal.learn(ahead, step, y);
+                self.tracker.learn(ahead, step, y);
             }
         }
         while self.said.front().is_some_and(|said| said.age >= self.horizon) {
@@ -156,7 +162,8 @@ impl Fit for Ensemble {
 
     fn fit(&self, series: &Series<'_>) -> Result<FittedEnsemble, ForecastError> {
         series.needs(2)?;
-        let mut crew = Crew::new(Self::members().count(), self.knowledge.horizon.max(1));
+        let members: Vec<ModelKind> = Self::members().collect();
+        let mut crew = Crew::new(&members, self.knowledge.horizon.max(1));
         let replayed = REPLAYED.min(series.y.len() / 4);
         let (before, newest) = series.y.split_at(series.y.len() - replayed);
         self.install(&mut crew, &Series { y: before, ..*series }, true);
@@ -172,7 +179,7 @@ impl Fit for Ensemble {
 impl Predict for FittedEnsemble {
     fn predict(&self, horizon: usize) -> Result<Vec<StepForecast>, ForecastError> {
         let mean = self.crew.say().mean.ok_or(ForecastError::NotFinite { model: "ensemble" })?;
-        let mut path = self.crew.conformal.calibrate(&mean);
+        let mut path = self.crew.tracker.calibrate(&mean);
         let last = path.last().copied().ok_or(ForecastError::NotFinite { model: "ensemble" })?;
         path.resize(horizon, last);
         super::checked("ensemble", path)
