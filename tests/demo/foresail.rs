@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::fleet::{NAMESPACE, WORKLOAD};
 use crate::rules::{
     DECISION_INTERVAL, DOWN_PERCENT, DOWN_WINDOW, MAX_REPLICAS, MIN_REPLICAS, OBJECTIVE,
-    OBJECTIVE_QUANTILE, POLICY_PERIOD, SAFE_RPS, TOLERANCE, UP_PERCENT, UP_PODS,
+    OBJECTIVE_BUDGET, OBJECTIVE_QUANTILE, POLICY_PERIOD, SAFE_RPS, TOLERANCE, UP_PERCENT, UP_PODS,
 };
 use crate::settings::Settings;
 
@@ -114,7 +114,7 @@ fn config(settings: Settings, mode: Mode, webhook: &str, history: &Path) -> Valu
         "objective": {
             "quantile": OBJECTIVE_QUANTILE,
             "latency": format!("{}ms", OBJECTIVE.as_millis()),
-            "budget": 1.0 - OBJECTIVE_QUANTILE,
+            "budget": OBJECTIVE_BUDGET,
         },
         // The days that were recorded are the watching that a promotion asks for, and a day of a
         // few minutes leaves no time for patience.

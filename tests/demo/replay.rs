@@ -15,8 +15,8 @@ use tokio::process::Command;
 
 use crate::day::{self, LEAD_IN};
 use crate::rules::{
-    DECISION_INTERVAL, OBJECTIVE, OBJECTIVE_QUANTILE, REPLICA_CONCURRENCY, SAFE_RPS, WORK_MEAN,
-    WORK_SIGMA,
+    DECISION_INTERVAL, OBJECTIVE, OBJECTIVE_BUDGET, OBJECTIVE_QUANTILE, REPLICA_CONCURRENCY,
+    SAFE_RPS, WORK_MEAN, WORK_SIGMA,
 };
 use crate::settings::Settings;
 
@@ -65,7 +65,7 @@ pub(crate) async fn replay(
         .args(["--service", &format!("{}ms", WORK_MEAN.as_millis())])
         .args(["--latency", &format!("{}ms", OBJECTIVE.as_millis())])
         .args(["--quantile", &OBJECTIVE_QUANTILE.to_string()])
-        .args(["--budget", &(1.0 - OBJECTIVE_QUANTILE).to_string()])
+        .args(["--budget", &OBJECTIVE_BUDGET.to_string()])
         .args(["--warm-up", &format!("{warm_up}s")])
         .stdin(Stdio::null())
         .output()

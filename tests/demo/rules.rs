@@ -6,6 +6,8 @@ use std::time::Duration;
 pub(crate) const OBJECTIVE: Duration = Duration::from_millis(250);
 /// Part of the requests that should be.
 pub(crate) const OBJECTIVE_QUANTILE: f64 = 0.95;
+/// Part of the requests that may come while they are not.
+pub(crate) const OBJECTIVE_BUDGET: f64 = 0.02;
 
 /// Requests per second that one Ready replica should get. A replica works on
 /// [`REPLICA_CONCURRENCY`] requests of [`WORK_MEAN`] at a time, so it could do 50: at 30 it is 60 %
