@@ -221,7 +221,8 @@ mod tests {
         (0..500).for_each(|_| conformal.learn(1, &said, chance.normal()));
         conformal.learn(1, &StepForecast::normal(0.0, 0.0), 0.5);
         let [.., highest] = conformal.calibrate(&[said])[0].quantiles;
-        assert!(highest < 5.0, "{highest}");
+        // It counts as an error of ten widths once, not of millions.
+        assert!(highest < 15.0, "{highest}");
     }
 
     #[test]
