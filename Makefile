@@ -74,8 +74,8 @@ test-e2e: wasm
 	$(CARGO) build $(QUICK) -p foresail-aggregator
 	tools/e2e.sh $(QUICK)
 
-test-docs: ## The documents: settings, API, metrics, rules, every command, every link; builds target/book
-	@$(SETUP) book prometheus
+test-docs: ## The documents: settings, API with its OpenAPI description, metrics, rules, every command, every link; builds target/book
+	@$(SETUP) book openapi prometheus
 	$(CARGO) build $(QUICK) -p foresail-aggregator
 	python3 tools/docs
 

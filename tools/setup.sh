@@ -471,6 +471,19 @@ setup_drift() {
     say "$found: river $version"
 }
 
+# --- openapi: what the API's description is checked with ------------------------------------------
+
+build_openapi() { references "$1" requirements-openapi.txt; }
+
+setup_openapi() {
+    local version found
+    version=$(version_in requirements-openapi.txt openapi-spec-validator)
+    in_cache "openapi-$version" build_openapi
+    mkdir -p "$BIN"
+    wrap openapi-python "exec \"$CACHE/openapi-$version/venv/bin/python\" \"\$@\""
+    say "$found: openapi-spec-validator $version"
+}
+
 # --- fuzz: libFuzzer itself comes with the crate libfuzzer-sys and is compiled by it --------------
 
 setup_fuzz() {
@@ -484,7 +497,7 @@ setup_fuzz() {
 
 # ------------------------------------------------------------------------------------------------
 
-ALL="wasm envoy node binaryen browser book prometheus compose kube manifests keda deny forecast drift fuzz"
+ALL="wasm envoy node binaryen browser book openapi prometheus compose kube manifests keda deny forecast drift fuzz"
 
 component=setup
 # shellcheck disable=SC2086 # the list is words

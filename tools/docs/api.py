@@ -1,10 +1,18 @@
-"""docs/api.md against the router and against real answers; docs/metrics.md against the metrics that are registered."""
+"""docs/api.md and the OpenAPI description against the router and against real answers; docs/metrics.md against the metrics that
+are registered."""
 
 import json
+import math
+import pathlib
 import re
+import subprocess
+import tempfile
+import time
 import urllib.error
 
 from common import ROOT, get, serving
+
+OPENAPI = ROOT / "aggregator/assets/openapi.json"
 
 METRICS = ROOT / "docs/metrics.md"
 WORKLOAD = {
@@ -28,9 +36,44 @@ def check(failures):
     page = (ROOT / "docs/api.md").read_text()
     written = set(re.findall(r"^#+ `(?:GET|POST) ([^`?]+)", page, re.M))
     failures.equal("docs/api.md", written, routes())
-    with serving({"workloads": [WORKLOAD]}) as address:
-        check_fields(failures, page, address)
-        check_metrics(failures, get(f"{address}/metrics"))
+    described = json.loads(OPENAPI.read_text())["paths"]
+    failures.equal("openapi.json", set(described), {path.replace("{*", "{") for path in routes()})
+    with tempfile.TemporaryDirectory(prefix="foresail-docs-") as directory:
+        workload = {**WORKLOAD, "decision_interval": "1s", "forecast": {"step": "1s", "history": history(directory)}}
+        with serving({"workloads": [workload]}) as address:
+            check_fields(failures, page, address)
+            check_metrics(failures, get(f"{address}/metrics"))
+            check_answers(failures, described, address)
+
+
+def history(directory):
+    """Some minutes of recorded load up to now, so that there is a forecast."""
+    path, now = pathlib.Path(directory, "history.csv"), int(time.time())
+    rows = (f"{at},{60 + 20 * math.sin(at / 40)}" for at in range(now - 600, now))
+    path.write_text("timestamp,rps\n" + "\n".join(rows) + "\n")
+    return str(path)
+
+
+def check_answers(failures, described, address):
+    """Every JSON answer is what the description says, field by field."""
+    judge = ROOT / ".tools/bin/openapi-python"
+    if not judge.exists():
+        failures.add("the OpenAPI description cannot be checked; run: tools/setup.sh openapi")
+        return
+    time.sleep(3)  # Until something is decided.
+    answers = {}
+    for path, item in described.items():
+        content = item.get("get", {}).get("responses", {}).get("200", {}).get("content", {})
+        if "application/json" in content:
+            answers[path] = json.loads(get(address + path.replace("{namespace}", "shop").replace("{name}", "web")))
+    if not answers["/v1/workloads/{namespace}/{name}/decisions"]["decisions"]:
+        failures.add("openapi.json: no decision came to compare with it")
+    words = [str(judge), str(ROOT / "tools/docs/openapi.py")]
+    done = subprocess.run(words, input=json.dumps(answers), capture_output=True, text=True)
+    for line in done.stdout.splitlines():
+        failures.add(f"openapi.json: {line}")
+    if done.returncode != 0:
+        failures.add(f"openapi.json: {done.stderr.strip().splitlines()[-1]}")
 
 
 def check_fields(failures, page, address):
