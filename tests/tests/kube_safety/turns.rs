@@ -110,4 +110,3 @@ fn a_turn_ends_with_the_replicas_there_were_and_a_burning_budget_ends_all_turns(
         our_turn(&shop).await;
     });
 }
-

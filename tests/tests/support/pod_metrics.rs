@@ -142,15 +142,19 @@ async fn answer(
         ["apis", GROUP, "v1beta1"] => (StatusCode::OK, resources()),
         ["apis", GROUP, "v1beta1", "namespaces", namespace, "pods"] => {
             let selector = request.uri().query().unwrap_or_default().split('&').find_map(|it| {
-                it.strip_prefix("labelSelector=").map(|it| it.replace("%3D", "=").replace("%2C", ","))
+                it.strip_prefix("labelSelector=")
+                    .map(|it| it.replace("%3D", "=").replace("%2C", ","))
             });
             let silent = state.lock().unwrap().silent.contains(*namespace);
             let load = state.lock().unwrap().loads.get(*namespace).cloned().unwrap_or_default();
             match silent {
-                true => (StatusCode::SERVICE_UNAVAILABLE, json!({
-                    "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 503,
-                    "reason": "ServiceUnavailable", "message": "the test says nothing",
-                })),
+                true => (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    json!({
+                        "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 503,
+                        "reason": "ServiceUnavailable", "message": "the test says nothing",
+                    }),
+                ),
                 false => (StatusCode::OK, list(client, namespace, selector, &load).await),
             }
         }
