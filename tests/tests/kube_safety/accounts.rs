@@ -28,12 +28,13 @@ fn frames_are_taken_from_the_service_account_of_the_workloads_pods_alone() {
         .await
         .unwrap();
         shop.autoscale(json!({"mode": "Shadow"})).await.unwrap();
-        // It looks on: the lease is the other's.
+        // It leads in a lease of its own: who does not takes no frames.
         let work = WorkDir::new("accounts").unwrap();
         let config = json!({
             "require_identity": "xfcc",
             "kubeconfig": scene.stage.plane().kubeconfig(),
-            "kubernetes": {"watch": true, "namespaces": ["shop"], "lease_namespace": "foresail"},
+            "kubernetes": {"watch": true, "namespaces": ["shop"],
+                "lease_namespace": "foresail", "lease_name": "accounts"},
         });
         let aggregator = Aggregator::start(&work, config).await.unwrap();
         let mesh = Mesh::before(work, aggregator).await;
@@ -45,7 +46,9 @@ fn frames_are_taken_from_the_service_account_of_the_workloads_pods_alone() {
         };
         until(LIMIT, "that is known", || async {
             let detail = mesh.aggregator.json(&format!("/v1/workloads/shop/{NAME}")).await.ok()?;
-            (detail.get("current_replicas")?.as_u64()? > 0).then_some(())
+            let ready = mesh.aggregator.json("/readyz").await.ok()?;
+            let leads = ready.get("leads")?.as_bool()?;
+            (leads && detail.get("current_replicas")?.as_u64()? > 0).then_some(())
         })
         .await
         .unwrap();

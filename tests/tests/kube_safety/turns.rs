@@ -99,6 +99,7 @@ fn a_turn_ends_with_the_replicas_there_were_and_a_burning_budget_ends_all_turns(
         let status = shop.status().await.unwrap();
         assert_eq!(status.pointer("/canary/demoted"), Some(&json!(told)), "{status}");
         shop.has_replicas(6, LIMIT).await.unwrap();
+        stays(&shop, 6).await;
         // What others write is theirs to write.
         shop.patch("a-person", json!({"spec": {"replicas": 4}})).await.unwrap();
         stays(&shop, 4).await;

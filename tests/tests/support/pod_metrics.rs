@@ -40,7 +40,7 @@ struct Load {
 #[derive(Debug, Default)]
 struct State {
     loads: BTreeMap<String, Load>,
-    /// Namespaces for which there is no answer.
+    /// Namespaces for which nobody serves it.
     silent: BTreeSet<String>,
 }
 
@@ -87,7 +87,7 @@ impl PodMetrics {
         self.state.lock().unwrap().loads.insert(namespace.to_owned(), Load { total, unknown });
     }
 
-    /// Answers nothing about a namespace any longer but that it cannot.
+    /// Answers about a namespace as if nobody served the API any longer.
     pub(crate) fn fall_silent(&self, namespace: &str) {
         self.state.lock().unwrap().silent.insert(namespace.to_owned());
     }
@@ -147,21 +147,25 @@ async fn answer(
             });
             let silent = state.lock().unwrap().silent.contains(*namespace);
             let load = state.lock().unwrap().loads.get(*namespace).cloned().unwrap_or_default();
-            match silent {
-                true => (
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    json!({
-                        "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 503,
-                        "reason": "ServiceUnavailable", "message": "the test says nothing",
-                    }),
-                ),
-                false => (StatusCode::OK, list(client, namespace, selector, &load).await),
+            if silent {
+                none()
+            } else {
+                (StatusCode::OK, list(client, namespace, selector, &load).await)
             }
         }
-        _ => (StatusCode::NOT_FOUND, json!({"kind": "Status", "apiVersion": "v1", "code": 404})),
+        _ => none(),
     };
     let response = Response::builder().status(code).header("content-type", "application/json");
     response.body(Full::new(body.to_string().into())).unwrap()
+}
+
+/// As kube-apiserver answers where nobody serves the API.
+fn none() -> (StatusCode, Value) {
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 404,
+        "reason": "NotFound", "message": "the server could not find the requested resource",
+    });
+    (StatusCode::NOT_FOUND, status)
 }
 
 fn resources() -> Value {
