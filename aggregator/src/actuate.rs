@@ -11,7 +11,7 @@ use reqwest::StatusCode;
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::config::{ActuatorConfig, Mode};
+use crate::config::ActuatorConfig;
 use crate::journal::Decision;
 use crate::kubernetes::{Effect, KubernetesError, Managed, Target};
 use crate::safety::Approved;
@@ -82,11 +82,24 @@ impl ActuateError {
     }
 }
 
+/// Whether decisions are carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acts {
+    /// The mode is shadow.
+    Never,
+    /// The mode is canary, and it is the turn of whoever scaled before.
+    NotNow,
+    /// They are.
+    Now,
+}
+
 /// What a write came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The mode is shadow: nothing was written.
     Shadow,
+    /// It is the turn of whoever scaled before: he has the target for himself.
+    NotNow,
     /// There is nothing to write to.
     NoTarget,
     /// Somebody has scaled the target to zero: it is left alone until he scales it up.
@@ -104,6 +117,7 @@ impl Outcome {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Shadow => "shadow",
+            Self::NotNow => "not_now",
             Self::NoTarget => "no_target",
             Self::SwitchedOff => "switched_off",
             Self::Unchanged => "unchanged",
@@ -132,7 +146,7 @@ pub struct Actuation {
     pub at: Timestamp,
     /// Replicas asked for.
     pub desired_replicas: u32,
-    /// `ok`, `shadow`, `standby`, `no_target`, `switched_off` or `error`.
+    /// `ok`, `shadow`, `not_now`, `standby`, `no_target`, `switched_off` or `error`.
     pub result: &'static str,
     /// What went wrong, with its cause.
     pub error: Option<String>,
@@ -173,6 +187,25 @@ impl Actuator {
         }
     }
 
+    /// Whether it writes replicas, so that whoever had the target before needs his back.
+    pub fn hands_back(&self) -> bool {
+        match self {
+            Self::None => false,
+            Self::Webhook(_) | Self::Kubernetes(_) => true,
+            Self::Managed(managed) => managed.writes_replicas(),
+        }
+    }
+
+    /// Leaves the workload to whoever scaled it before.
+    async fn rest(&self) -> Result<Outcome, ActuateError> {
+        let Self::Managed(managed) = self else { return Ok(Outcome::NotNow) };
+        let effect = managed.rest("it is the turn of whoever scaled before").await;
+        match effect.map_err(ActuateError::Kubernetes)? {
+            Effect::Nothing | Effect::Unchanged => Ok(Outcome::NotNow),
+            other => Ok(other.into()),
+        }
+    }
+
     /// Whether it knows without asking what is to be written, so that it can be told every decision.
     pub const fn knows(&self) -> bool {
         matches!(self, Self::Managed(_))
@@ -185,15 +218,17 @@ impl Actuator {
     /// [`ActuateError`] when it is not certain that it was done.
     pub async fn write(
         &self,
-        mode: Mode,
+        acts: Acts,
         key: &WorkloadKey,
         approved: &Approved,
         decision: &Decision,
         budget: Duration,
     ) -> Result<Outcome, ActuateError> {
         // The dry-run check. There is no other.
-        if mode == Mode::Shadow {
-            return Ok(Outcome::Shadow);
+        match acts {
+            Acts::Never => return Ok(Outcome::Shadow),
+            Acts::NotNow => return self.rest().await,
+            Acts::Now => {}
         }
         let order = Order {
             namespace: &key.namespace,

@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::capacity::{CapacityLearner, Evidence, Expectation, Outside, StartupTimes, slow_share};
-use crate::config::{CapacitySource, Profile, ScaleIn, WorkloadConfig};
+use crate::config::{CapacitySource, Mode, Profile, ScaleIn, WorkloadConfig};
 use crate::features::Track;
 use crate::forecast::online::Score;
 use crate::forecast::{Curve, Forecaster, Load, RefitJob, Refitted};
@@ -122,6 +122,13 @@ impl Autoscaler {
         self.config.profile = way.profile;
         self.config.scale_in = way.scale_in;
         self.adviser = way.adviser;
+    }
+
+    /// Says whether the next decision is carried out, and which replicas somebody else has to have back
+    /// before; see [`Safety::hand_back`].
+    pub const fn take_turn(&mut self, acts: bool, handed_back: Option<u32>) {
+        self.config.mode = if acts { Mode::Active } else { Mode::Shadow };
+        self.safety.hand_back(handed_back);
     }
 
     /// Takes what another autoscaler of the same workload has learned: what a ready replica serves

@@ -8,7 +8,9 @@ mod kubernetes;
 mod part;
 mod promotion;
 mod reader;
+mod resources;
 mod serving;
+mod turns;
 mod workload;
 
 use std::fmt;
@@ -23,9 +25,11 @@ pub use kubernetes::{BlastRadius, KubernetesConfig};
 pub use part::Part;
 pub use promotion::{Approval, PromotionConfig};
 pub use reader::{Problem, parse_duration};
+pub use resources::{ResourceKind, ResourceTargets};
 pub use serving::{
     CertificateFiles, ExternalMetricsConfig, KedaConfig, KedaTls, ServiceName, ServingCertificate,
 };
+pub use turns::TurnsConfig;
 pub use workload::{
     ActuatorConfig, Behavior, BurstConfig, ForecastConfig, Objective, PolicyKind, ScalingPolicy,
     ScalingRules, SelectPolicy, StalenessConfig, TargetConfig, WebhookConfig, WorkloadConfig,

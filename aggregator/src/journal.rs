@@ -57,6 +57,34 @@ pub struct ClusterFacts {
     pub contested: bool,
     /// What is paused for all targets.
     pub pause: Option<Pause>,
+    /// Replicas that the target is to have, where something else of it is decided on: a floor.
+    pub replicas: Option<u32>,
+    /// What its pods use of CPU, in thousandths of a core; `None` when nobody asked for it or it is
+    /// not known.
+    pub cpu: Option<ResourceUse>,
+    /// The same of memory, in bytes.
+    pub memory: Option<ResourceUse>,
+}
+
+/// What pods use of a resource and what they request, in its unit: those of which the use is known, and
+/// those of which it is not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ResourceUse {
+    /// Pods that serve, and of which the use is known.
+    pub pods: u32,
+    /// What these use.
+    pub used: u64,
+    /// What these request.
+    pub requested: u64,
+    /// Pods of which the use is not known.
+    pub missing: u32,
+    /// What these request.
+    pub missing_requested: u64,
+    /// Pods that do not serve yet, whose use says nothing.
+    pub unready: u32,
+    /// What these request.
+    pub unready_requested: u64,
 }
 
 /// A direction in which nothing is changed.
@@ -75,6 +103,11 @@ pub enum Pause {
 pub(crate) const MAX_FUTURE: Duration = Duration::from_secs(2);
 
 impl Observation {
+    /// Replicas that the target is to have, also where something else of it is decided on.
+    pub fn target_replicas(&self) -> Option<u32> {
+        self.cluster.as_ref().and_then(|facts| facts.replicas).or(self.current_replicas)
+    }
+
     /// What can be believed of it at `now`: a number that is not finite or negative is missing, and
     /// of a measurement that is dated ahead nothing but what the cluster said is left.
     #[must_use]
@@ -99,7 +132,7 @@ impl Observation {
 /// What one signal asks for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Signal {
-    /// `reactive`, `predictive` or `burst`.
+    /// `reactive`, `predictive`, `burst`, `cpu`, `memory` or `learned`.
     pub name: String,
     /// Replicas that this signal alone would have.
     pub desired_replicas: u32,

@@ -11,6 +11,8 @@ mod lease;
 mod managed;
 mod mark;
 mod pods;
+mod quantity;
+mod requests;
 #[expect(
     unreachable_pub,
     clippy::duplicated_attributes,
@@ -19,6 +21,7 @@ mod pods;
 pub mod resource;
 mod serving_certificate;
 mod target;
+mod usage;
 
 use std::path::Path;
 

@@ -7,6 +7,7 @@
 mod advice;
 mod priced;
 mod pricing;
+mod resources;
 mod risk;
 
 use std::time::Duration;
@@ -39,6 +40,8 @@ pub struct Proposal {
     pub predictive: Option<u32>,
     /// What the short window asks for when it sees a burst.
     pub burst: Option<u32>,
+    /// The most that the use of CPU and memory asks for.
+    pub resources: Option<u32>,
     /// What a learned policy asks for.
     pub learned: Option<Advice>,
     /// Replicas that the measured load needs, nothing in reserve: the floor of a learned policy.
@@ -55,19 +58,19 @@ pub struct Proposal {
 
 impl Proposal {
     /// The answer: the highest signal; once the forecast was promoted for scale-in, the forecast
-    /// and the burst alone. `None` when no signal has one. A learned policy moves it within the
+    /// the burst and the use of CPU and memory. `None` when no signal has one. A learned policy moves it within the
     /// limits of its [`Standing`], and says nothing where the others say nothing.
     pub fn answer(&self) -> Option<u32> {
         let answer = self.without_advice()?;
         let observed = if self.is_promoted() { None } else { self.reactive };
-        let floor = observed.max(self.needed).max(self.burst).unwrap_or(answer);
+        let floor = observed.max(self.needed).max(self.burst).max(self.resources).unwrap_or(answer);
         Some(advice::apply(self.learned, answer, floor))
     }
 
     /// The answer without the learned policy.
     pub fn without_advice(&self) -> Option<u32> {
         let observed = if self.is_promoted() { None } else { self.reactive };
-        observed.max(self.predictive).max(self.burst)
+        observed.max(self.predictive).max(self.burst).max(self.resources)
     }
 
     /// Whether the answer is that of a forecast which was promoted for scale-in.
@@ -77,7 +80,7 @@ impl Proposal {
 
     /// The highest answer without the forecast.
     pub fn without_forecast(&self) -> Option<u32> {
-        self.reactive.max(self.burst)
+        self.reactive.max(self.burst).max(self.resources)
     }
 }
 
@@ -132,9 +135,13 @@ impl Policy {
         let reactive = reactive(config, observation, capacity, predictive.is_none());
         let burst = burst(config, observation, capacity);
         let (predictive, forecast) = predictive.unzip();
+        // Alone they only raise.
+        let resources =
+            resources::signals(config, observation, reactive.is_none() && predictive.is_none());
         let signals = [reactive.as_ref(), predictive.as_ref(), burst.as_ref()];
         Proposal {
-            signals: signals.into_iter().flatten().cloned().collect(),
+            resources: resources.iter().map(|signal| signal.desired_replicas).max(),
+            signals: signals.into_iter().flatten().chain(&resources).cloned().collect(),
             reactive: reactive.map(|signal| signal.desired_replicas),
             predictive: predictive.map(|signal| signal.desired_replicas),
             burst: burst.map(|signal| signal.desired_replicas),

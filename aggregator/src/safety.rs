@@ -79,6 +79,9 @@ pub struct Safety {
     errors: ErrorBaseline,
     futility: Futility,
     last_known_replicas: Option<u32>,
+    /// See [`Safety::hand_back`].
+    #[serde(skip)]
+    handed_back: Option<u32>,
 }
 
 /// Replicas on their way through the guards, and those that bound.
@@ -115,6 +118,7 @@ impl Safety {
             errors: ErrorBaseline::default(),
             futility: Futility::default(),
             last_known_replicas: None,
+            handed_back: None,
         }
     }
 
@@ -124,6 +128,12 @@ impl Safety {
     pub fn restarted(mut self, now: Timestamp) -> Self {
         self.freshness.restart(now);
         self
+    }
+
+    /// From now on the answer is that the replicas stay as they are, raised to so many: somebody else
+    /// has the target back. `None` ends that.
+    pub const fn hand_back(&mut self, replicas: Option<u32>) {
+        self.handed_back = replicas;
     }
 
     /// Sends a proposal through all guards.
@@ -208,6 +218,11 @@ impl Safety {
         lane.guard("bounds", lane.replicas.clamp(min, max), || {
             format!("between min_replicas {min} and max_replicas {max}")
         });
+        if let Some(replicas) = self.handed_back.filter(|_| source != Source::Counterfactual) {
+            lane.guard("handed_back", current.max(replicas.min(max)), || {
+                "somebody else's turn begins, with the replicas that it had".to_owned()
+            });
+        }
         if let Some(facts) = input.cluster {
             cluster::hold(&mut lane, facts, current);
         }

@@ -6,7 +6,9 @@
 //! seen from the replicas that there are, which go through it too.
 
 mod board;
+mod canary;
 mod promotion;
+mod turns;
 mod twin;
 
 use std::iter;
@@ -28,6 +30,7 @@ use promotion::Promotion;
 use twin::{Twin, View};
 
 pub use board::{Board, Score, Scoreboard, Window};
+pub use canary::CanaryView;
 pub use promotion::{Change, PromotionView, Stage};
 
 /// A silence of so many decision intervals, and every policy begins anew with the replicas that
@@ -78,6 +81,15 @@ impl Shadow {
     }
 }
 
+/// What a step has changed in who scales.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// The candidate is at another stage.
+    Stage(Change),
+    /// In mode `canary`: Foresail has no turn any longer, and why.
+    Demoted(String),
+}
+
 /// What the one in charge knows when it has decided.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment<'a> {
@@ -111,7 +123,8 @@ pub struct Shadows {
 }
 
 impl Shadows {
-    /// Begins, with the scores so far. The workload's own settings are always among the policies.
+    /// Begins, with the scores so far. The workload's own settings are always among the policies. A
+    /// comparison in mode `canary` goes on; another mode ends it.
     pub fn new(
         config: &WorkloadConfig,
         others: Vec<Shadow>,
@@ -131,6 +144,8 @@ impl Shadows {
             startup: config.startup_time,
             ..Scenario::default()
         };
+        board.canary =
+            (config.mode == Mode::Canary).then(|| board.canary.take().unwrap_or_default());
         let mut config = config.clone();
         config.mode = Mode::Active;
         config.capacity = CapacitySource::Fixed;
@@ -150,12 +165,15 @@ impl Shadows {
     }
 
     /// Serves what was measured since the last decision with every policy's replicas, and lets each
-    /// decide. A time without trusted telemetry is not scored. Gives the candidate's change of stage.
-    pub fn step(&mut self, moment: &Moment<'_>) -> Option<Change> {
+    /// decide. A time without trusted telemetry is not scored. Gives what has changed by that.
+    pub fn step(&mut self, moment: &Moment<'_>) -> Option<News> {
         let seen = moment.observation;
-        let (Some(replicas), Some(ready)) = (seen.current_replicas, seen.ready_replicas) else {
+        let (Some(replicas), Some(ready)) = (seen.target_replicas(), seen.ready_replicas) else {
             return None;
         };
+        if let Some(canary) = &mut self.board.canary {
+            canary.saw(&self.config.canary, moment.now, replicas, self.config.max_replicas);
+        }
         let longest = LONGEST_GAP * self.config.decision_interval;
         let before = self.last.replace((moment.now, ready, replicas));
         let Some((_, then_ready, then)) =
@@ -171,7 +189,39 @@ impl Shadows {
         self.scenario.startup = moment.startup;
         let measured = self.score_actual(moment, rps, missed, (then_ready, then));
         self.step_twins(moment, rps);
-        self.promote(moment.now, &measured)
+        self.take_turns(moment.now, &measured)
+            .map(News::Demoted)
+            .or_else(|| self.promote(moment.now, &measured).map(News::Stage))
+    }
+
+    /// Whether it is Foresail's turn at `now`; always, but in mode `canary`.
+    pub fn acts(&self, now: Timestamp) -> bool {
+        self.board.canary.as_ref().is_none_or(|canary| canary.acts(&self.config.canary, now))
+    }
+
+    /// Replicas to give back to whoever had the target before, for it is not Foresail's turn any
+    /// longer; `None` when that is done, or nothing to be done.
+    pub fn hands_back(&self, now: Timestamp) -> Option<u32> {
+        self.board.canary.as_ref()?.hands_back(&self.config.canary, now)
+    }
+
+    /// Ends Foresail's turns, as another aggregator has found right.
+    pub fn demote(&mut self, reason: &str) {
+        if let Some(canary) = &mut self.board.canary {
+            canary.demote(reason);
+        }
+    }
+
+    /// The scores at `now`.
+    pub fn scores(&self, now: Timestamp) -> Scoreboard {
+        let canary = self.board.canary.as_ref();
+        let canary = canary.map(|canary| canary.view(&self.config.canary, now));
+        Scoreboard { canary, ..self.board.scores(now) }
+    }
+
+    fn take_turns(&mut self, now: Timestamp, measured: &Entry) -> Option<String> {
+        let budget = self.config.objective.budget.get();
+        self.board.canary.as_mut()?.observe(&self.config.canary, budget, now, measured)
     }
 
     fn step_twins(&mut self, moment: &Moment<'_>, rps: Rps) {
@@ -243,7 +293,7 @@ impl Shadows {
             dropped_share: 0.0,
             ..modelled
         };
-        let is_change = seen.current_replicas != Some(replicas);
+        let is_change = seen.target_replicas() != Some(replicas);
         let entries = [measured, modelled].map(|outcome| Entry::new(&outcome, is_change, interval));
         self.board.add_actual(moment.now, entries)
     }

@@ -1,12 +1,17 @@
 //! What an aggregator costs that watches many: CPU, memory, and requests a second to the API server at
 //! rest, and the time of a round in which everything is decided for.
 //!
-//!     cargo bench -p foresail-tests --bench kube_many -- [--resources N] [--seconds N]
+//!     cargo bench -p foresail-tests --bench kube_many -- [--resources N] [--seconds N] [--every N]
 //!
 //! A real kube-apiserver holds 1,000 `MeshAutoscaler`s in mode Active and five pods for each. The pods
 //! belong to the Deployments themselves, and kube-controller-manager stands still while they are
-//! made: it would take a quarter of an hour. No telemetry comes, so every decision is to hold.
+//! made: it would take a quarter of an hour. First no telemetry comes, so every decision is to hold;
+//! then each pod's proxy posts a frame every 5 s, and again each second, as filters do, so that
+//! everything is measured, forecast, and played through by the shadow of each workload's settings.
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
+
+#[path = "support/proxies.rs"]
+mod proxies;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +25,7 @@ use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::Client;
 use kube::api::{Api, DynamicObject, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
+use proxies::{Plan, Proxies};
 use rustix::process::Signal;
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -34,6 +40,11 @@ const AT_A_TIME: usize = 32;
 const LIMIT: Duration = Duration::from_mins(10);
 /// As the resources say.
 const DECISION_INTERVAL: Duration = Duration::from_secs(15);
+/// Seconds between the frames of a proxy.
+const EVERY: [usize; 2] = [5, 1];
+/// Requests a second of each pod: as many as the five serve with the reserve that is kept without a
+/// forecast.
+const RPS: u32 = 8;
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -56,24 +67,61 @@ async fn main() -> Result<()> {
     })
     .await?;
     println!("started and decided for all within {:.0} s", begin.elapsed().as_secs_f64());
+    measure(&stage, &mut actor, resources, seconds, "no telemetry").await?;
+    for every in option("--every")?.map_or(EVERY.to_vec(), |every| vec![every]) {
+        let plan = Plan {
+            workloads: resources as u64,
+            namespaces: NAMESPACES as u64,
+            pods: PODS as u64,
+            every: every as u64,
+            rps: RPS,
+        };
+        let proxies = Proxies::start(plan, &actor.foresail.url());
+        until(LIMIT, "every shadow is scored", || async {
+            (shadows(&actor).await? >= resources).then_some(())
+        })
+        .await?;
+        let (before, begin) = (proxies.counts(), Instant::now());
+        let with = format!("a frame every {every} s of each pod");
+        measure(&stage, &mut actor, resources, seconds, &with).await?;
+        let (after, time) = (proxies.counts(), begin.elapsed().as_secs_f64());
+        println!(
+            "  {:.0} frames a second taken, {} not; {} shadows scored",
+            (after.0 - before.0) as f64 / time,
+            after.1 - before.1,
+            shadows(&actor).await.context("no metrics")?
+        );
+    }
+    actor.foresail.stop().await
+}
+
+/// Waits until the API server is left alone, then measures for some seconds.
+async fn measure(
+    stage: &Stage,
+    actor: &mut Actor,
+    resources: usize,
+    seconds: usize,
+    with: &str,
+) -> Result<()> {
     // Until every status is written.
     until(LIMIT, "it rests", || async {
         let since = clock::unix_time();
         sleep(2 * DECISION_INTERVAL).await;
-        (rate(&stage, since).ok()? < 5.0).then_some(())
+        (rate(stage, since).ok()? < 5.0).then_some(())
     })
     .await?;
     let (since, cpu) = (clock::unix_time(), actor.foresail.process().cpu_seconds()?);
     sleep(Duration::from_secs(seconds as u64)).await;
     let spent = actor.foresail.process().cpu_seconds()? - cpu;
     println!(
-        "at rest: {:.2} requests a second to the API server, {:.1} % of a core, {:.0} MiB resident",
-        rate(&stage, since)?,
+        "{with}: {:.2} requests a second to the API server, {:.1} % of a core, {:.0} MiB resident, \
+         a round of {resources} decisions in {:.2} s",
+        rate(stage, since)?,
         spent * 100.0 / clock::unix_time().saturating_sub(since).as_secs_f64(),
-        resident_mib(&mut actor)?
+        resident_mib(actor)?,
+        round(actor, resources).await?
     );
-    println!("a round of {resources} decisions: {:.2} s", round(&actor, resources).await?);
-    actor.foresail.stop().await
+    Ok(())
 }
 
 /// A whole number after a flag.
@@ -163,6 +211,15 @@ async fn decisions(actor: &Actor) -> Option<u64> {
     lines.map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
 }
 
+/// Workloads of which the shadow of their own settings has scores.
+async fn shadows(actor: &Actor) -> Option<usize> {
+    let text = actor.foresail.text("/metrics").await.ok()?;
+    let scored = |line: &&str| {
+        line.starts_with("foresail_shadow_pod_hours{") && line.contains("policy=\"configured\"")
+    };
+    Some(text.lines().filter(scored).count())
+}
+
 /// Seconds from a boundary of the decision interval until all have decided.
 async fn round(actor: &Actor, resources: usize) -> Result<f64> {
     let interval = DECISION_INTERVAL.as_secs();
@@ -170,10 +227,10 @@ async fn round(actor: &Actor, resources: usize) -> Result<f64> {
     sleep(boundary.saturating_sub(clock::unix_time() + Duration::from_secs(3))).await;
     let before = decisions(actor).await.context("no metrics")?;
     sleep(boundary.saturating_sub(clock::unix_time())).await;
-    until(LIMIT, "all have decided", || async {
-        (decisions(actor).await? >= before + resources as u64).then_some(())
-    })
-    .await?;
+    // Seldom, for it is a long page.
+    while decisions(actor).await.context("no metrics")? < before + resources as u64 {
+        sleep(Duration::from_millis(200)).await;
+    }
     Ok(clock::unix_time().saturating_sub(boundary).as_secs_f64())
 }
 

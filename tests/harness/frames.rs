@@ -180,7 +180,8 @@ fn name(pod: &Pod) -> Option<String> {
     pod.metadata.name.clone()
 }
 
-pub(crate) fn is_ready(pod: &Pod) -> bool {
+/// Whether a pod serves.
+pub fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref());
     let mut conditions = conditions.unwrap_or_default().iter();
     pod.metadata.deletion_timestamp.is_none()

@@ -2,15 +2,15 @@
 //! the sender writes into the header by which the proxy says who it is.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/mtls.rs"]
+mod mtls;
+
 use std::time::Duration;
 
 use foresail_tests::shop::until;
-use foresail_tests::{
-    Aggregator, Authority, Cluster, Envoy, Http, Listener, Node, Route, WasmFilter, WorkDir, clock,
-    paths,
-};
-use foresail_wire::{Frame, Health, Identity, Text, Window, encode};
+use foresail_tests::{Aggregator, Envoy, Http, WorkDir};
 use hyper::Method;
+use mtls::{Mesh, frame};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -19,102 +19,10 @@ const HEADER: &str = "x-forwarded-client-cert";
 const OF_THE_SHOP: &str = "By=spiffe://cluster.local/ns/foresail/sa/foresail;Hash=00;Subject=\"\";\
     URI=spiffe://cluster.local/ns/shop/sa/web";
 
-struct Mesh {
-    work: WorkDir,
-    authority: Authority,
-    aggregator: Aggregator,
-    /// The aggregator's sidecar.
-    inbound: Envoy,
-    http: Http,
-}
-
-impl Mesh {
-    async fn start(name: &str) -> Self {
-        let work = WorkDir::new(name).unwrap();
-        let authority = Authority::new().unwrap();
-        let config = json!({"require_identity": "xfcc"});
-        let aggregator = Aggregator::start(&work, config).await.unwrap();
-        let address = ([127, 0, 0, 1], aggregator.port()).into();
-        // As Istio's sidecars have it on their way in.
-        let listener = Listener::new("in")
-            .transport_socket(authority.server("foresail", "foresail").unwrap())
-            .set("forward_client_cert_details", json!("APPEND_FORWARD"))
-            .set(
-                "set_current_client_cert_details",
-                json!({"subject": true, "uri": true, "dns": true}),
-            )
-            .route(Route::prefix("/").cluster("aggregator"));
-        let inbound = Envoy::builder("inbound")
-            .listener(listener)
-            .cluster(Cluster::fixed("aggregator", address))
-            .start(&work)
-            .await
-            .unwrap();
-        Self { work, authority, aggregator, inbound, http: Http::default() }
-    }
-
-    /// A proxy that says it belongs to shop/web and shows the certificate of an identity. Requests
-    /// to its listener `service` are counted, those to `out` go on to the aggregator as they are.
-    async fn proxy(&self, name: &str, namespace: &str, account: &str) -> Envoy {
-        let filter = WasmFilter::new(&paths::wasm().unwrap(), &json!({"cluster": "foresail"}));
-        let out = Listener::new("out")
-            .set("forward_client_cert_details", json!("ALWAYS_FORWARD_ONLY"))
-            .route(Route::prefix("/").cluster("foresail"));
-        let cluster = Cluster::fixed("foresail", self.inbound.address("in").unwrap())
-            .set("transport_socket", self.authority.client(namespace, account).unwrap());
-        Envoy::builder(name)
-            .node(&Node::new("shop", "web", name))
-            .listener(
-                Listener::new("service")
-                    .inbound()
-                    .filter(&filter)
-                    .route(Route::prefix("/").direct(200, "")),
-            )
-            .listener(out)
-            .cluster(cluster)
-            .start(&self.work)
-            .await
-            .unwrap()
-    }
-
-    async fn count(&self, result: &str) -> u64 {
-        let text = self.aggregator.text("/metrics").await.unwrap();
-        let name = format!("foresail_ingest_frames_total{{result=\"{result}\"}} ");
-        text.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok()).unwrap()
-    }
-
-    async fn requests(&self) -> Option<u64> {
-        let detail = self.aggregator.json("/v1/workloads/shop/web").await.ok()?;
-        detail.pointer("/totals/inbound/requests").and_then(Value::as_u64)
-    }
-
-    /// Posts a frame of shop/web to an address.
-    async fn post(&self, url: &str, headers: &[(&str, &str)]) -> (u16, Value) {
-        let url = format!("{url}/v1/frames");
-        let answer = self.http.send_with(Method::POST, &url, headers, frame()).await;
-        let (status, body) = answer.unwrap();
-        (status, serde_json::from_slice(&body).unwrap_or_default())
-    }
-}
-
-/// An idle proxy of shop/web.
-fn frame() -> Vec<u8> {
-    let end = u64::try_from(clock::unix_time().as_micros()).unwrap();
-    encode(&Frame {
-        identity: Identity {
-            namespace: Text::truncated("shop"),
-            workload: Text::truncated("web"),
-            pod: Text::truncated("web-0"),
-            revision: Text::default(),
-        },
-        instance: end,
-        sequence: 1,
-        window: Window { start_micros: end - 1_000_000, end_micros: end },
-        sent_at_micros: end,
-        health: Health::default(),
-        series: Vec::new(),
-    })
-    .unwrap()
+/// Requests that are counted of shop/web.
+async fn requests(mesh: &Mesh) -> Option<u64> {
+    let detail = mesh.aggregator.json("/v1/workloads/shop/web").await.ok()?;
+    detail.pointer("/totals/inbound/requests").and_then(Value::as_u64)
 }
 
 async fn send_requests(proxy: &Envoy, requests: u64) {
@@ -127,11 +35,14 @@ async fn send_requests(proxy: &Envoy, requests: u64) {
 
 #[tokio::test]
 async fn frames_are_taken_from_the_workloads_own_identity_alone() {
-    let mesh = Mesh::start("identity").await;
+    let work = WorkDir::new("identity").unwrap();
+    let config = json!({"require_identity": "xfcc"});
+    let aggregator = Aggregator::start(&work, config).await.unwrap();
+    let mesh = Mesh::before(work, aggregator).await;
     let web = mesh.proxy("web-0", "shop", "web").await;
     send_requests(&web, 7).await;
     until(LIMIT, "the requests are counted", || async {
-        (mesh.requests().await == Some(7)).then_some(())
+        (requests(&mesh).await == Some(7)).then_some(())
     })
     .await
     .unwrap();
@@ -146,7 +57,7 @@ async fn frames_are_taken_from_the_workloads_own_identity_alone() {
     .unwrap();
     let log = std::fs::read_to_string(mesh.work.file("thief.log")).unwrap();
     assert!(log.contains("refuses frames with 403"), "{log}");
-    assert_eq!(mesh.requests().await, Some(7), "nothing of it is counted");
+    assert_eq!(requests(&mesh).await, Some(7), "nothing of it is counted");
 
     // The same by hand, with a header that should make it somebody else.
     let out = format!("http://{}", thief.address("out").unwrap());

@@ -39,6 +39,12 @@ async fn the_page_leads_from_nothing_to_shadow_mode_and_to_active() {
     assert!(said.contains("web") && said.contains("Shadow"), "{said}");
     assert!(!shell.output(may_scale).unwrap().status.success(), "shadow mode may write");
 
+    let canary = commands("From shadow to canary");
+    assert_eq!(canary.len(), 1, "{canary:?}");
+    shell.run(&canary.concat()).unwrap();
+    assert_eq!(shell.run(autoscaler).unwrap(), "Canary");
+    assert_eq!(shell.run(may_scale).unwrap().trim(), "yes");
+
     let active = commands("From shadow to active");
     assert_eq!(active.len(), 1, "{active:?}");
     shell.run(&active.concat()).unwrap();
@@ -53,8 +59,13 @@ async fn the_page_leads_from_nothing_to_shadow_mode_and_to_active() {
 #[test]
 fn no_command_stands_outside_the_sections_that_are_run() {
     let page = std::fs::read_to_string(paths::root().join("docs/istio.md")).unwrap();
-    let run = ["From nothing to shadow mode", "From shadow to active", "With Helm"];
-    let blocks = page.matches("```").count() / 2;
+    let run = [
+        "From nothing to shadow mode",
+        "From shadow to canary",
+        "From shadow to active",
+        "With Helm",
+    ];
+    let blocks = page.matches("```console").count();
     assert_eq!(blocks, run.len(), "each has one block");
     assert!(run.iter().all(|section| !commands(section).is_empty()));
 }

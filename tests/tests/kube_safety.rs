@@ -2,16 +2,31 @@
 //! a control plane and one aggregator.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "kube_safety/accounts.rs"]
+mod accounts;
+#[path = "support/manifests.rs"]
+mod manifests;
+#[path = "support/mtls.rs"]
+mod mtls;
+#[path = "support/pod_metrics.rs"]
+mod pod_metrics;
+#[path = "kube_safety/resources.rs"]
+mod resources;
+#[path = "kube_safety/turns.rs"]
+mod turns;
+
 use std::future::Future;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use foresail_tests::shop::{NAME, until};
+use foresail_tests::stage::NAMESPACE;
 use foresail_tests::{Actor, Frames, Shop, Stage};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use pod_metrics::PodMetrics;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
@@ -31,8 +46,10 @@ const UNSCHEDULABLE: &str = "control-plane.foresail.dev/unschedulable";
 
 struct Scene {
     client: Client,
-    _stage: Stage,
+    stage: Stage,
     actor: Actor,
+    /// What pods use of CPU.
+    metrics: PodMetrics,
 }
 
 /// Plays a scenario on the scene that all share.
@@ -41,12 +58,15 @@ fn play<F: Future<Output = ()>>(scenario: impl FnOnce(&'static Scene) -> F) {
     static SCENE: OnceCell<Scene> = OnceCell::const_new();
     RUNTIME.block_on(async {
         let scene = SCENE.get_or_init(|| async {
-            let stage = Stage::start("safety", &["-ready-after", "1s"]).await.unwrap();
+            let flags = ["-ready-after", "1s", "-hpa-sync-period", "2s"];
+            let stage = Stage::start("safety", &flags).await.unwrap();
             // Pods of one scenario do not count against another's.
             let blast = json!({"blast_radius": {"pods": 1000}});
             let actor = stage.actor("safety", blast).await.unwrap();
             until(LIMIT, "it leads", || async { actor.leads().await.then_some(()) }).await.unwrap();
-            Scene { client: stage.client().await.unwrap(), _stage: stage, actor }
+            let client = stage.client().await.unwrap();
+            let metrics = PodMetrics::start(&client, NAMESPACE).await;
+            Scene { client, stage, actor, metrics }
         });
         scenario(scene.await).await;
     });

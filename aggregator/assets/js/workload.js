@@ -10,6 +10,7 @@ const LATE_SECONDS = 10;
 
 const MODES = {
   shadow: { name: "Shadow", words: "Shadow: decides, does not scale" },
+  canary: { name: "Canary", words: "Canary: scales by turns with whoever did before" },
   active: { name: "Active", words: "Active: scales" },
 };
 

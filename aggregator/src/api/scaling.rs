@@ -12,6 +12,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::state::App;
+use crate::journal::{Decision, ForecastUsed};
 use crate::units::{Rps, Timestamp, WorkloadKey};
 
 /// A figure of a workload.
@@ -129,21 +130,35 @@ impl App {
             if age > most {
                 return Err(NoValue::Stale { key: key.clone(), age, most });
             }
-            let forecast =
-                || decision.forecast.as_ref().ok_or_else(|| NoValue::NoForecast(key.clone()));
-            let milli = match metric {
-                ScalingMetric::DesiredReplicas => {
-                    if decision.observation.current_replicas.is_none() {
-                        return Err(NoValue::ReplicasUnknown(key.clone()));
-                    }
-                    u64::from(decision.desired_replicas) * 1000
-                }
-                ScalingMetric::ForecastRps => milli(forecast()?.point),
-                ScalingMetric::ForecastRpsUpper => milli(forecast()?.upper),
-            };
+            let milli = figure(key, metric, decision, status.rests)?;
             let is_active = decision.desired_replicas > 0;
             Ok(ScalingValue { milli, at, window: config.decision_interval, is_active })
         })
+    }
+}
+
+/// A figure of a decision, in thousandths. In the turn of whoever scaled the workload before (`rests`)
+/// it is what would be told if there were no forecast: he has an answer, and no help of ours.
+fn figure(
+    key: &WorkloadKey,
+    metric: ScalingMetric,
+    decision: &Decision,
+    rests: bool,
+) -> Result<u64, NoValue> {
+    let forecast = |of: fn(&ForecastUsed) -> Rps| {
+        let used = decision.forecast.as_ref().ok_or_else(|| NoValue::NoForecast(key.clone()))?;
+        Ok(if rests { decision.observation.rps.unwrap_or_else(|| of(used)) } else { of(used) })
+    };
+    match metric {
+        ScalingMetric::DesiredReplicas => {
+            if decision.observation.current_replicas.is_none() {
+                return Err(NoValue::ReplicasUnknown(key.clone()));
+            }
+            let of_it = if rests { decision.without_forecast } else { decision.desired_replicas };
+            Ok(u64::from(of_it) * 1000)
+        }
+        ScalingMetric::ForecastRps => forecast(|used| used.point).map(milli),
+        ScalingMetric::ForecastRpsUpper => forecast(|used| used.upper).map(milli),
     }
 }
 
@@ -172,5 +187,43 @@ impl Questions {
     /// All counts.
     pub fn all(&self) -> BTreeMap<(&'static str, &'static str), u64> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Observation;
+
+    #[test]
+    fn in_the_turn_of_another_autoscaler_it_is_told_what_there_is_without_a_forecast() {
+        let key = WorkloadKey { namespace: "shop".to_owned(), name: "web".to_owned() };
+        let rps = |value| Rps::new(value).unwrap();
+        let decision = Decision {
+            sequence: 1,
+            at: Timestamp::from_secs(1),
+            observation: Observation {
+                rps: Some(rps(52.5)),
+                current_replicas: Some(6),
+                ..Observation::default()
+            },
+            signals: Vec::new(),
+            forecast: Some(ForecastUsed {
+                model: "ensemble".to_owned(),
+                horizon: Duration::from_secs(60),
+                point: rps(80.0),
+                upper: rps(95.0),
+            }),
+            proposed_replicas: 10,
+            guards: Vec::new(),
+            desired_replicas: 10,
+            without_forecast: 7,
+            reason: String::new(),
+        };
+        let told = |rests| {
+            ScalingMetric::ALL.map(|metric| figure(&key, metric, &decision, rests).unwrap())
+        };
+        assert_eq!(told(false), [10_000, 80_000, 95_000]);
+        assert_eq!(told(true), [7_000, 52_500, 52_500]);
     }
 }

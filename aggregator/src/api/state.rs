@@ -147,6 +147,8 @@ pub struct ControlStatus {
     pub capacity: Option<CapacityLearner>,
     /// The last write.
     pub actuation: Option<Actuation>,
+    /// Whether the workload is left to whoever scaled it before: mode canary, in his turn.
+    pub rests: bool,
     /// How the policies beside the one in charge fare; `None` before the first decision.
     pub shadows: Option<Scoreboard>,
 }

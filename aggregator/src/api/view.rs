@@ -107,6 +107,7 @@ impl WorkloadView {
             name: workload.key.name.clone(),
             mode: config.map(|config| match config.mode {
                 Mode::Shadow => "shadow",
+                Mode::Canary => "canary",
                 Mode::Active => "active",
             }),
             min_replicas: config.map(|config| config.min_replicas),

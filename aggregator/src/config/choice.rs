@@ -11,6 +11,8 @@ pub enum Mode {
     /// Decide and record, write nothing. The default.
     #[default]
     Shadow,
+    /// Decide, and scale in turns with whoever scaled before: see [`TurnsConfig`](super::TurnsConfig).
+    Canary,
     /// Decide and scale.
     Active,
 }
@@ -69,8 +71,8 @@ pub(super) trait Choice: Copy + Default + 'static {
 
 impl Choice for Mode {
     const WORDS: &'static [(&'static str, Self)] =
-        &[("shadow", Self::Shadow), ("active", Self::Active)];
-    const VALID: &'static str = "shadow or active";
+        &[("shadow", Self::Shadow), ("canary", Self::Canary), ("active", Self::Active)];
+    const VALID: &'static str = "shadow, canary or active";
 }
 
 impl Choice for RequireIdentity {

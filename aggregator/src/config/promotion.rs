@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::choice;
 use super::reader::{Problem, Section};
+use super::turns::{self, TurnsConfig};
 
 const MINUTE: Duration = Duration::from_mins(1);
-const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
 /// Who says that a candidate may be tried on live load.
@@ -43,6 +43,13 @@ pub struct PromotionConfig {
     pub least_turns_time: Duration,
 }
 
+impl PromotionConfig {
+    /// How the candidate and the settings take turns.
+    pub const fn turns(&self) -> TurnsConfig {
+        TurnsConfig { turn: self.turn, carry_over: self.carry_over }
+    }
+}
+
 /// Reads the section; `None` when there is none, or when a problem was found.
 pub(super) fn read(
     parent: &mut Section<'_>,
@@ -55,10 +62,7 @@ pub(super) fn read(
     let least_time = s.duration("least_time", Some(3 * DAY), MINUTE..=7 * DAY, problems);
     let least_gain = s.number("least_gain", Some(0.02), 0.0..=0.9, problems);
     let most_violations = s.number("most_violations", Some(1.0), 0.0..=10.0, problems);
-    let turn = s.duration("turn", Some(HOUR), MINUTE..=DAY, problems);
-    let most = turn.map_or(DAY, |turn| turn / 2);
-    let carry_over =
-        s.duration("carry_over", Some((10 * MINUTE).min(most)), Duration::ZERO..=most, problems);
+    let turns = turns::read(&mut s, MINUTE, problems);
     let least_turns_time = s.duration("least_turns_time", Some(DAY), MINUTE..=7 * DAY, problems);
     s.finish(problems);
     Some(PromotionConfig {
@@ -67,8 +71,8 @@ pub(super) fn read(
         least_time: least_time?,
         least_gain: least_gain?,
         most_violations: most_violations?,
-        turn: turn?,
-        carry_over: carry_over?,
+        turn: turns?.turn,
+        carry_over: turns?.carry_over,
         least_turns_time: least_turns_time?,
     })
 }

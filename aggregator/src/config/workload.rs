@@ -9,6 +9,8 @@ use super::choice::{self, CapacitySource, Mode, Profile, ScaleIn};
 use super::part::Part;
 use super::promotion::{self, PromotionConfig};
 use super::reader::{Problem, Section, problem};
+use super::resources::ResourceTargets;
+use super::turns::{self, TurnsConfig};
 use crate::units::{Ratio, Rps, WorkloadKey};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -161,6 +163,8 @@ pub struct WorkloadConfig {
     pub key: WorkloadKey,
     /// Default [`Mode::Shadow`].
     pub mode: Mode,
+    /// How turns are taken in mode `canary`.
+    pub canary: TurnsConfig,
     /// Never fewer. Default 1, range 1 to 100,000.
     pub min_replicas: u32,
     /// Never more; never raised by itself. Required.
@@ -197,6 +201,8 @@ pub struct WorkloadConfig {
     pub promotion: Option<PromotionConfig>,
     /// Where decisions go. Required; `none` for nowhere.
     pub actuator: ActuatorConfig,
+    /// Use of CPU and memory that is aimed at; of a `MeshAutoscaler` alone, no setting.
+    pub resources: ResourceTargets,
     /// A part of the algorithm that is left out; in a replay only, no setting.
     pub without: Option<Part>,
 }
@@ -223,6 +229,7 @@ impl WorkloadConfig {
             s.duration("startup_time", Some(MINUTE), Duration::ZERO..=HOUR, problems);
         let decision_interval =
             s.duration("decision_interval", Some(15 * SECOND), SECOND..=5 * MINUTE, problems);
+        let canary = turns::read_canary(s, decision_interval, problems);
         let tolerance = s.number("tolerance", Some(0.1), 0.0..=0.5, problems);
         let scale_in = choice::read(s, "scale_in", problems);
         let profile = choice::read(s, "profile", problems);
@@ -248,12 +255,20 @@ impl WorkloadConfig {
             let value = Value::from(terms.candidate.as_str());
             problems.push(problem(&path, Some(&value), "the name of a policy in `shadows`"));
         }
+        if let (Some(Mode::Canary), Some(terms)) = (mode, &promotion) {
+            let path = format!("{path}.promotion.candidate");
+            let value = Value::from(terms.candidate.as_str());
+            let valid =
+                "no promotion in mode canary, or another mode: there is one comparison at a time";
+            problems.push(problem(&path, Some(&value), valid));
+        }
         if problems.len() > before {
             return None;
         }
         Some(Self {
             key: WorkloadKey { namespace: namespace?, name: name? },
             mode: mode?,
+            canary: canary?,
             min_replicas: min_replicas?,
             max_replicas: max_replicas?,
             objective: objective?,
@@ -271,6 +286,7 @@ impl WorkloadConfig {
             shadows: shadows?,
             promotion,
             actuator: actuator?,
+            resources: ResourceTargets::default(),
             without: None,
         })
     }

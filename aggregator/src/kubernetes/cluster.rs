@@ -22,6 +22,7 @@ use super::cache::{Cache, Kept, Key};
 use super::facts::{HpaFacts, PodFacts, SetFacts, TargetFacts};
 use super::lease::Fence;
 use super::resource::MeshAutoscaler;
+use super::usage::Usage;
 use super::{FIELD_MANAGER, KubernetesError};
 use crate::clock;
 use crate::config::KubernetesConfig;
@@ -48,6 +49,7 @@ struct Inner {
     pods: Arc<Cache<PodFacts>>,
     sets: Arc<Cache<SetFacts>>,
     hpas: Arc<Cache<HpaFacts>>,
+    usage: Usage,
     /// By kind; begun when the first target of a kind is seen.
     targets: Mutex<BTreeMap<String, Arc<Cache<TargetFacts>>>>,
     ledger: Mutex<BlastLedger>,
@@ -98,6 +100,7 @@ impl Cluster {
             pods: Cache::new("Pod", watches),
             sets: Cache::new("ReplicaSet", watches),
             hpas: Cache::new("HorizontalPodAutoscaler", watches),
+            usage: Usage::default(),
             targets: Mutex::default(),
             ledger: Mutex::new(BlastLedger::new(config.blast_radius)),
             managed: Mutex::default(),
@@ -110,6 +113,8 @@ impl Cluster {
         cluster.follow(&cluster.0.pods, PodFacts::keep);
         cluster.follow(&cluster.0.hpas, HpaFacts::keep);
         cluster.follow::<PartialObjectMeta<ReplicaSet>, _>(&cluster.0.sets, SetFacts::keep);
+        let usage = cluster.0.usage.clone();
+        cluster.spawn(usage.follow(cluster.0.client.clone(), config.namespaces.is_empty()));
         cluster
     }
 
@@ -196,6 +201,11 @@ impl Cluster {
     /// All `HorizontalPodAutoscaler`s.
     pub fn hpas(&self) -> &Cache<HpaFacts> {
         &self.0.hpas
+    }
+
+    /// What pods use.
+    pub(super) fn usage(&self) -> &Usage {
+        &self.0.usage
     }
 
     /// What is not listed yet.

@@ -11,7 +11,9 @@ use serde_json::Value;
 
 use super::cache::{Kept, Key};
 use super::floor::FLOOR_ANNOTATION;
+use super::requests::Requests;
 use super::resource::MeshAutoscaler;
+use crate::config::ResourceKind;
 use crate::units::Timestamp;
 
 /// Uid of the controller that owns an object.
@@ -41,6 +43,18 @@ pub(crate) struct PodFacts {
     leaving: bool,
     /// Its service account, where it is not the default one.
     account: Option<String>,
+    /// When it was taken in by a node.
+    started: Option<Timestamp>,
+    phase: Phase,
+    requests: Requests,
+}
+
+/// How far a pod is, as far as it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Pending,
+    Failed,
+    Other,
 }
 
 /// Service account of pods that name none.
@@ -48,7 +62,8 @@ const DEFAULT_ACCOUNT: &str = "default";
 
 impl PodFacts {
     pub(super) fn keep(pod: Pod) -> Option<(Key, Self)> {
-        let conditions = pod.status.and_then(|status| status.conditions).unwrap_or_default();
+        let status = pod.status.unwrap_or_default();
+        let conditions = status.conditions.unwrap_or_default();
         let of = |kind: &str| conditions.iter().find(|condition| condition.type_ == kind);
         let since =
             |condition: &PodCondition| condition.last_transition_time.as_ref().and_then(timestamp);
@@ -56,6 +71,7 @@ impl PodFacts {
         let unschedulable = of("PodScheduled").filter(|scheduled| {
             scheduled.status == "False" && scheduled.reason.as_deref() == Some("Unschedulable")
         });
+        let requests = Requests::of(pod.spec.as_ref());
         let facts = Self {
             owner: controller(&pod.metadata),
             created: pod.metadata.creation_timestamp.as_ref().and_then(timestamp),
@@ -66,8 +82,40 @@ impl PodFacts {
                 .spec
                 .and_then(|spec| spec.service_account_name)
                 .filter(|account| account != DEFAULT_ACCOUNT),
+            started: status.start_time.as_ref().and_then(timestamp),
+            phase: match status.phase.as_deref() {
+                Some("Pending") => Phase::Pending,
+                Some("Failed") => Phase::Failed,
+                _ => Phase::Other,
+            },
+            requests,
         };
         Some((key(&pod.metadata)?, facts))
+    }
+
+    /// Whether it is on its way out or has failed.
+    pub(crate) const fn is_over(&self) -> bool {
+        self.leaving || matches!(self.phase, Phase::Failed)
+    }
+
+    /// Whether it does not run yet.
+    pub(crate) const fn is_pending(&self) -> bool {
+        matches!(self.phase, Phase::Pending)
+    }
+
+    /// When a node took it in.
+    pub(crate) const fn started(&self) -> Option<Timestamp> {
+        self.started
+    }
+
+    /// Whether it is Ready, and since when that is so.
+    pub(crate) const fn ready(&self) -> Option<(bool, Timestamp)> {
+        self.ready
+    }
+
+    /// What it requests; `None` where one of its containers requests nothing.
+    pub(crate) const fn requests(&self, kind: ResourceKind) -> Option<u64> {
+        self.requests.get(kind)
     }
 
     /// Its service account.

@@ -2,6 +2,7 @@
 //! its replicas, or the floor under them, are written.
 
 mod accounts;
+mod resources;
 mod telling;
 mod write;
 
@@ -19,7 +20,7 @@ use super::resource::{Actuation, MeshAutoscaler, Mode};
 use super::target::{Target, built_in};
 use super::{KubernetesError, floor};
 use crate::clock::{self, Stopwatch};
-use crate::config::TargetConfig;
+use crate::config::{ResourceTargets, TargetConfig, WorkloadConfig};
 use crate::journal::ClusterFacts;
 use crate::safety::{Contest, UNSCHEDULABLE_FOR};
 use crate::telemetry::ReplicaStatus;
@@ -43,6 +44,8 @@ struct Inner {
     config: TargetConfig,
     actuation: Actuation,
     acts: bool,
+    /// Use of CPU and memory that is aimed at.
+    resources: ResourceTargets,
     startup: Duration,
     about: ObjectReference,
     state: Mutex<State>,
@@ -63,6 +66,10 @@ struct State {
     told: HashMap<String, Stopwatch>,
     /// Service accounts of the target's pods; empty while nothing is known of them.
     accounts: BTreeSet<String>,
+    /// Whether the target is left to whoever had it before.
+    resting: bool,
+    /// Why it is not known what the pods use.
+    no_use: Option<Refusal>,
 }
 
 /// A number that we wrote, and the version of the object with it.
@@ -100,8 +107,9 @@ impl fmt::Debug for Managed {
 }
 
 impl Managed {
-    /// The driver of a resource's target. A pod that is not Ready within `startup` is overdue.
-    pub fn new(cluster: &Cluster, resource: &MeshAutoscaler, startup: Duration) -> Self {
+    /// The driver of a resource's target, with the settings of its control loop. A pod that is not
+    /// Ready within its start-up time is overdue.
+    pub fn new(cluster: &Cluster, resource: &MeshAutoscaler, settings: &WorkloadConfig) -> Self {
         let meta = &resource.metadata;
         let namespace = meta.namespace.clone().unwrap_or_default();
         let reference = &resource.spec.scale_target_ref;
@@ -117,8 +125,10 @@ impl Managed {
             target: Target::new(cluster.client().clone(), &namespace, &config),
             config,
             actuation: resource.spec.actuation,
-            acts: resource.spec.mode == Mode::Active && resource.spec.actuation != Actuation::None,
-            startup,
+            acts: matches!(resource.spec.mode, Mode::Active | Mode::Canary)
+                && resource.spec.actuation != Actuation::None,
+            resources: settings.resources,
+            startup: settings.startup_time,
             about,
             state: Mutex::default(),
         }))
@@ -134,12 +144,18 @@ impl Managed {
             new.order.clone_from(&old.order);
             new.floor = old.floor;
             new.last.clone_from(&old.last);
+            new.resting = old.resting;
         }
         self
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether what is written are replicas.
+    pub fn writes_replicas(&self) -> bool {
+        self.0.actuation == Actuation::Scale
     }
 
     /// Why nothing can be written, if so.
@@ -233,7 +249,7 @@ impl Managed {
             Actuation::HpaFloor => self.floor_now()?,
             _ => replicas,
         };
-        if inner.acts && inner.actuation == Actuation::Scale {
+        if inner.acts && inner.actuation == Actuation::Scale && !self.state().resting {
             self.watch_for_others(now, target, replicas);
         }
         if inner.acts {
@@ -250,7 +266,11 @@ impl Managed {
             removable_pods: inner.acts.then(|| inner.cluster.removable(now)),
             contested: self.is_contested(),
             pause: inner.cluster.fence().pause(),
+            replicas: Some(replicas),
+            cpu: None,
+            memory: None,
         };
+        let facts = self.with_use(facts, &pods, now);
         let mut state = self.state();
         state.seen = Some(seen);
         // What stood against looking no longer does; what stands against writing shows itself.

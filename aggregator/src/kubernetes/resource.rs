@@ -4,6 +4,7 @@
 //! are absent have the defaults of the configuration file, where their meaning is written down.
 
 mod behavior;
+mod canary;
 mod promotion;
 mod settings;
 mod status;
@@ -13,11 +14,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use behavior::{Behavior, PolicyType, ScalingPolicy, ScalingRules, SelectPolicy};
+pub use canary::{Canary, ResourceTarget, Resources};
 pub use promotion::{Approval, Promotion};
 pub use settings::{InvalidSpec, settings};
 pub use status::{
-    Decided, DecidedGuard, Figures, ForecastAt, LastScale, MeshAutoscalerStatus, ProposedBy,
-    Scorecard, condition,
+    CanaryStatus, Decided, DecidedGuard, Figures, ForecastAt, LastScale, MeshAutoscalerStatus,
+    ProposedBy, Scorecard, TurnFigures, condition,
 };
 
 /// The finalizer of a resource that has a floor to give back.
@@ -52,6 +54,7 @@ const DURATION: &str = "^[0-9]+(ms|s|m|h|d)$";
 )]
 #[x_kube(
     validation = Rule::new("self.minReplicas <= self.maxReplicas").message("minReplicas must be at most maxReplicas"),
+    validation = Rule::new("self.mode != 'Canary' || !has(self.promotion)").message("there is one comparison at a time: no promotion in mode Canary"),
     validation = Rule::new("self.actuation != 'HpaFloor' || self.model.scaleIn == 'Observed'").message("a floor does not scale in; model.scaleIn must be Observed with actuation HpaFloor")
 )]
 #[serde(rename_all = "camelCase")]
@@ -68,6 +71,9 @@ pub struct MeshAutoscalerSpec {
     /// What is done with decisions.
     #[serde(default)]
     pub mode: Mode,
+    /// Turns in mode Canary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
     /// How they are done.
     #[serde(default)]
     pub actuation: Actuation,
@@ -100,6 +106,9 @@ pub struct MeshAutoscalerSpec {
     /// What to do when telemetry is old.
     #[serde(default)]
     pub fallback: Fallback,
+    /// Use of CPU and memory that is aimed at beside; it only ever raises. Not looked at unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
     /// Policies that run beside the one in charge and are scored, by their names in a backtest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), inner(length(min = 1, max = 253)))]
@@ -144,6 +153,9 @@ pub enum Mode {
     /// They are recorded, nothing is written.
     #[default]
     Shadow,
+    /// They are carried out by turns; in the other turns whoever scaled the target before has it for
+    /// himself, and both are compared. As Shadow once the budget burns in a turn of ours.
+    Canary,
     /// They are carried out.
     Active,
     /// As Shadow, and a floor is given back.

@@ -39,6 +39,11 @@ impl Contest {
         is_foreign
     }
 
+    /// From now on whatever is there is nobody's, until the next write of ours.
+    pub const fn forget(&mut self) {
+        self.expected = None;
+    }
+
     /// Whether we stopped. That ends when the resource is edited, with this value.
     pub const fn is_contested(&self) -> bool {
         self.contested

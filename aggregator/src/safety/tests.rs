@@ -55,6 +55,7 @@ fn asks(reactive: Option<u32>, predictive: Option<u32>) -> Proposal {
         reactive,
         predictive,
         burst: None,
+        resources: None,
         learned: None,
         needed: None,
         forecast: None,

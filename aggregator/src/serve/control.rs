@@ -1,5 +1,7 @@
 //! The loop that decides for one workload: ask, look, decide, record, write.
 
+mod policies;
+
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::Duration;
@@ -8,14 +10,14 @@ use tokio::sync::{Semaphore, watch};
 
 use super::SETTLED_AFTER;
 use super::loops::Left;
-use crate::actuate::{Actuation, Actuator, Outcome};
+use crate::actuate::{Acts, Actuation, Actuator, Outcome};
 use crate::api::{App, Control, ControlCounters, in_full};
 use crate::autoscaler::{Autoscaler, Snapshot, Step};
 use crate::clock;
 use crate::ingest::{Record, Recorded, Workload};
 use crate::journal::Observation;
 use crate::safety::Approved;
-use crate::shadow::{Change, Moment, Shadow, Shadows};
+use crate::shadow::Shadows;
 use crate::sources::Source;
 use crate::store::to_bytes;
 use crate::telemetry::ReplicaStatus;
@@ -103,7 +105,7 @@ impl ControlLoop {
         let now = clock::now();
         let Some((since, observation)) = self.observe(now, replicas.as_ref()) else { return };
         self.judge(now, since, &observation);
-        self.follow(now);
+        let acts = self.follow(now, replicas.as_ref());
         let Some((step, snapshot)) = self.step(now, observation).await else {
             self.leader = None;
             return;
@@ -133,7 +135,7 @@ impl ControlLoop {
         self.record(&step).await;
         self.app.events.decision(&self.workload.key, decision);
         if let Some(approved) = &step.approved {
-            self.write(now, approved, &step).await;
+            self.write((now, acts), approved, &step).await;
         }
         self.shadow(now, &step.decision.observation).await;
         self.refit();
@@ -225,53 +227,6 @@ impl ControlLoop {
         }
     }
 
-    /// Lets the policies beside this one decide on the same, on another thread: one that fails ends
-    /// all of them, and nothing else.
-    async fn shadow(&mut self, now: Timestamp, observation: &Observation) {
-        let Some(mut shadows) = self.shadows.take() else { return };
-        let autoscaler = Arc::clone(&self.autoscaler);
-        let observation = observation.clone();
-        let stepped = tokio::task::spawn_blocking(move || {
-            let (curve, safe, likely, startup) = {
-                let autoscaler = autoscaler.lock().unwrap_or_else(PoisonError::into_inner);
-                let curve = autoscaler.forecast().cloned();
-                (curve, autoscaler.safe_rps(), autoscaler.likely_rps(), autoscaler.startup())
-            };
-            let curve = curve.as_ref();
-            let observation = &observation;
-            let moment = Moment { now, observation, curve, safe, likely, startup };
-            let change = shadows.step(&moment);
-            (shadows, change)
-        });
-        match stepped.await {
-            Ok((shadows, change)) => {
-                if let Some(Change { candidate, from, to, reason }) = change {
-                    let workload = &self.workload.key;
-                    tracing::info!(%workload, candidate, ?from, ?to, reason, "promotion");
-                    ControlCounters::add(&self.control.counters.promotions, to.name());
-                    self.board_changed = true;
-                }
-                let scores = shadows.board().scores(now);
-                self.control.update(|status| status.shadows = Some(scores));
-                self.shadows = Some(shadows);
-            }
-            Err(_) => self.failed_step("a shadow policy panicked; none runs until a restart"),
-        }
-    }
-
-    /// Lets the autoscaler decide as the policy does whose turn it is.
-    fn follow(&mut self, now: Timestamp) {
-        let leader = self.shadows.as_ref().map_or(&Shadow::Configured, |it| it.leader(now));
-        let name = (!matches!(leader, Shadow::Configured)).then(|| leader.name().to_owned());
-        if name == self.leader {
-            return;
-        }
-        if let Some(way) = leader.way(&self.control.config) {
-            self.lock().take_way(way);
-            self.leader = name;
-        }
-    }
-
     fn failed_step(&self, problem: &str) {
         self.control.counters.failed_steps.fetch_add(1, Ordering::Relaxed);
         tracing::error!(workload = %self.workload.key, "{problem}");
@@ -323,23 +278,8 @@ impl ControlLoop {
             .ok()
     }
 
-    /// The scores of the policies beside this one, as often as the load, and when a candidate's stage
-    /// has changed.
-    fn board_to_store(&mut self) -> Option<Vec<u8>> {
-        let shadows = self.shadows.as_ref()?;
-        let sequence = self.control.counters.decisions.load(Ordering::Relaxed);
-        let is_due = sequence.is_multiple_of(SAVE_LOAD_EVERY as u64);
-        (std::mem::take(&mut self.board_changed) || is_due).then_some(())?;
-        to_bytes(shadows.board())
-            .inspect_err(|error| {
-                let cause = error as &dyn std::error::Error;
-                tracing::error!(workload = %self.workload.key, cause, "the scores are not saved");
-            })
-            .ok()
-    }
-
     /// Writes when something is to change, and now and then when not.
-    async fn write(&mut self, now: Timestamp, approved: &Approved, step: &Step) {
+    async fn write(&mut self, (now, acts): (Timestamp, Acts), approved: &Approved, step: &Step) {
         let is_due = self.last_write.is_none_or(|last| now.since(last) >= REFRESH);
         let changes = approved.desired_replicas() != approved.current_replicas();
         if !changes && !is_due && !self.actuator.knows() {
@@ -348,7 +288,7 @@ impl ControlLoop {
         let config = &self.control.config;
         let key = &self.workload.key;
         let budget = config.decision_interval;
-        let result = self.actuator.write(config.mode, key, approved, &step.decision, budget).await;
+        let result = self.actuator.write(acts, key, approved, &step.decision, budget).await;
         let at = clock::now();
         if matches!(result, Ok(Outcome::Unchanged)) {
             return;

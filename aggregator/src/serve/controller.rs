@@ -190,7 +190,7 @@ impl Controller {
                 return;
             }
         };
-        let mut managed = Managed::new(&self.cluster, resource, config.startup_time);
+        let mut managed = Managed::new(&self.cluster, resource, &config);
         let mut relearned = false;
         if let Some(before) = before {
             relearned = before.resource.spec == resource.spec || before.relearned;
@@ -204,7 +204,8 @@ impl Controller {
             namespace = key.0, name = key.1, mode = ?resource.spec.mode,
             actuation = ?resource.spec.actuation, "decides"
         );
-        loops.start_managed(config.clone(), managed.clone(), shadows).await;
+        let demoted = demoted(resource);
+        loops.start_managed(config.clone(), managed.clone(), shadows, demoted).await;
         let (resource, since) = (Arc::clone(resource), Stopwatch::start());
         self.running.insert(key.clone(), Running { resource, config, managed, since, relearned });
     }
@@ -235,6 +236,11 @@ impl Controller {
         }
         self.statuses.flush().await;
     }
+}
+
+/// Why our turns have ended, as its status says: whoever led before has found so.
+fn demoted(resource: &MeshAutoscaler) -> Option<&str> {
+    resource.status.as_ref()?.canary.as_ref()?.demoted.as_deref()
 }
 
 /// Whether another start-up time was learned than the loop goes by.

@@ -72,25 +72,27 @@ impl Loops {
         let (namespace, clients) = (&config.key.namespace, &self.clients);
         let source = Source::new(&config.actuator, namespace, clients);
         let actuator = Actuator::new(&config.actuator, namespace, clients);
-        self.start_with(config, samples, shadows, (source, actuator)).await;
+        self.start_with(config, samples, (shadows, None), (source, actuator)).await;
     }
 
-    /// The same for the target of a `MeshAutoscaler`.
+    /// The same for the target of a `MeshAutoscaler`; `demoted` says why another aggregator has ended
+    /// our turns in mode canary.
     pub(super) async fn start_managed(
         &mut self,
         config: WorkloadConfig,
         managed: Managed,
         shadows: Vec<Shadow>,
+        demoted: Option<&str>,
     ) {
         let (source, actuator) = (Source::Managed(managed.clone()), Actuator::Managed(managed));
-        self.start_with(config, &[], shadows, (source, actuator)).await;
+        self.start_with(config, &[], (shadows, demoted), (source, actuator)).await;
     }
 
     async fn start_with(
         &mut self,
         config: WorkloadConfig,
         samples: &[(Timestamp, Rps)],
-        shadows: Vec<Shadow>,
+        (shadows, demoted): (Vec<Shadow>, Option<&str>),
         ways: (Source, Actuator),
     ) {
         let key = config.key.clone();
@@ -105,7 +107,10 @@ impl Loops {
             ),
         };
         let now = clock::now();
-        let shadows = Shadows::new(&config, shadows, board.unwrap_or_default(), now);
+        let mut shadows = Shadows::new(&config, shadows, board.unwrap_or_default(), now);
+        if let Some(reason) = demoted {
+            shadows.demote(reason);
+        }
         let mut autoscaler = match snapshot {
             Some(snapshot) => Autoscaler::restore(&config, snapshot, load.as_ref(), now),
             None => Autoscaler::new(&config, now),

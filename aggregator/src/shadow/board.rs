@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::canary::{Canary, CanaryView};
 use super::promotion::{Promotion, PromotionView, Scores};
 use crate::backtest::oracle::Oracle;
 use crate::simulate::{Outcome, Scenario};
@@ -127,6 +128,8 @@ pub struct Board {
     oracle_pod_seconds: f64,
     /// The candidate's way to be in charge, where one is named.
     pub(super) promotion: Option<Promotion>,
+    /// The comparison with whoever scaled before, in mode `canary`.
+    pub(super) canary: Option<Canary>,
 }
 
 impl Board {
@@ -157,7 +160,7 @@ impl Board {
         self.policies.retain(|name, _| is_kept(name));
     }
 
-    /// The scores at `now`.
+    /// The scores at `now`, without the comparison in mode `canary`, whose terms it does not know.
     pub fn scores(&self, now: Timestamp) -> Scoreboard {
         let window = |length: Duration| {
             let first = (now - length).step_index(HOUR);
@@ -174,7 +177,7 @@ impl Board {
             }
         };
         let promotion = self.promotion.as_ref().map(Promotion::view);
-        Scoreboard { windows: WINDOWS.map(window).into(), promotion }
+        Scoreboard { windows: WINDOWS.map(window).into(), promotion, canary: None }
     }
 
     /// The scores of the hours in which the candidate was scored, for its gate: it may have come
@@ -204,6 +207,8 @@ pub struct Scoreboard {
     pub windows: Vec<Window>,
     /// The candidate's way to be in charge, where one is named.
     pub promotion: Option<PromotionView>,
+    /// The comparison with whoever scaled before, in mode `canary`.
+    pub canary: Option<CanaryView>,
 }
 
 impl Scoreboard {

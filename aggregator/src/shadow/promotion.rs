@@ -1,22 +1,12 @@
 //! The way of a policy from shadow to active: gates, turns with the workload's own settings, and back
 //! at once when the budget burns.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
-use super::board::{Entry, Parts, Score};
+use super::board::{Entry, Score};
+use super::turns::{Turn, Turns};
 use crate::config::{Approval, PromotionConfig};
 use crate::units::Timestamp;
-
-/// The budget of a month is gone in two days at this rate (Google, "The Site Reliability Workbook",
-/// chapter 5: what pages at once).
-const BREACH: f64 = 14.4;
-/// It must have burnt so fast over both of these.
-const LONG: Duration = Duration::from_hours(1);
-const SHORT: Duration = Duration::from_mins(5);
-/// Length of a part of what is remembered for that.
-const MINUTE: Duration = Duration::from_mins(1);
 
 /// How far a candidate has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,12 +45,8 @@ pub(super) struct Promotion {
     stage: Stage,
     since: Timestamp,
     reason: String,
-    /// What was measured in its turns, without the time that was the other's doing.
-    own_turns: Entry,
-    /// The same of the settings' turns.
-    other_turns: Entry,
-    /// The last hour in which it was in charge, by minutes.
-    recent: Parts,
+    /// What was measured in its turns and in those of the settings.
+    turns: Turns,
 }
 
 /// A candidate on its way, to be shown.
@@ -113,9 +99,7 @@ impl Promotion {
             stage: Stage::Shadow,
             since: now,
             reason: "it runs beside the one in charge".to_owned(),
-            own_turns: Entry::default(),
-            other_turns: Entry::default(),
-            recent: Parts::default(),
+            turns: Turns::default(),
         }
     }
 
@@ -131,8 +115,8 @@ impl Promotion {
             stage: self.stage,
             since: self.since.as_secs_f64(),
             reason: self.reason.clone(),
-            own_turns: Score::of(&self.own_turns),
-            other_turns: Score::of(&self.other_turns),
+            own_turns: Score::of(&self.turns.own),
+            other_turns: Score::of(&self.turns.other),
         }
     }
 
@@ -140,7 +124,7 @@ impl Promotion {
     pub(super) fn leads(&self, terms: &PromotionConfig, now: Timestamp) -> bool {
         match self.stage {
             Stage::Shadow | Stage::Waiting | Stage::Refused => false,
-            Stage::Canary => turn(terms, self.since, now).0,
+            Stage::Canary => Turn::at(&terms.turns(), self.since, now).is_own,
             Stage::Active => true,
         }
     }
@@ -150,14 +134,11 @@ impl Promotion {
         // The decision interval that ends with a turn is still of that turn.
         let then = now - entry.time();
         if self.leads(terms, then) {
-            self.recent.add(now.step_index(MINUTE), entry);
-            self.recent.forget_before((now - LONG).step_index(MINUTE) + 1);
+            self.turns.lead(now, entry);
         }
         if self.stage == Stage::Canary {
-            let (is_own, elapsed) = turn(terms, self.since, then);
-            if elapsed >= terms.carry_over {
-                *(if is_own { &mut self.own_turns } else { &mut self.other_turns }) += entry;
-            }
+            let turns = terms.turns();
+            self.turns.compare(&turns, Turn::at(&turns, self.since, then), entry);
         }
     }
 
@@ -169,6 +150,7 @@ impl Promotion {
         now: Timestamp,
         scores: &Scores,
     ) -> Option<Change> {
+        let breach = || self.turns.breach(budget, now).map(|reason| (Stage::Refused, reason));
         let (to, reason) = match self.stage {
             Stage::Shadow | Stage::Waiting => {
                 let reason = opens(terms, budget, scores);
@@ -183,8 +165,8 @@ impl Promotion {
                     }
                 }
             }
-            Stage::Canary => self.breach(budget, now).or_else(|| self.compares(terms, budget))?,
-            Stage::Active => self.breach(budget, now)?,
+            Stage::Canary => breach().or_else(|| self.compares(terms, budget))?,
+            Stage::Active => breach()?,
             Stage::Refused => return None,
         };
         (to != self.stage).then(|| self.change(to, now, reason))
@@ -195,34 +177,15 @@ impl Promotion {
         self.since = now;
         self.reason.clone_from(&reason);
         if to == Stage::Canary {
-            (self.own_turns, self.other_turns) = (Entry::default(), Entry::default());
-            self.recent = Parts::default();
+            self.turns = Turns::default();
         }
         Change { candidate: self.candidate.clone(), from, to, reason }
     }
 
-    /// Whether the budget burns while it is in charge.
-    fn breach(&self, budget: f64, now: Timestamp) -> Option<(Stage, String)> {
-        let burn = |window: Duration| {
-            let sum = self.recent.since((now - window).step_index(MINUTE));
-            // Over the whole window, so that its first bad minutes are not yet a breach.
-            sum.violated_share() * (sum.time().as_secs_f64() / window.as_secs_f64()).min(1.0)
-                / budget
-        };
-        let (long, short) = (burn(LONG), burn(SHORT));
-        (long >= BREACH && short >= BREACH).then(|| {
-            let reason = format!(
-                "in charge it burnt the budget {long:.0} times too fast in the last hour and \
-                 {short:.0} times in the last five minutes"
-            );
-            (Stage::Refused, reason)
-        })
-    }
-
     /// Compares the turns once there are enough of them.
     fn compares(&self, terms: &PromotionConfig, budget: f64) -> Option<(Stage, String)> {
-        let (own, other) = (Score::of(&self.own_turns)?, Score::of(&self.other_turns)?);
-        if self.own_turns.time() < terms.least_turns_time {
+        let (own, other) = (Score::of(&self.turns.own)?, Score::of(&self.turns.other)?);
+        if self.turns.own.time() < terms.least_turns_time {
             return None;
         }
         let figures = format!(
@@ -237,15 +200,6 @@ impl Promotion {
         let is_cheap = own.cost_over_oracle <= other.cost_over_oracle;
         Some((if is_good && is_cheap { Stage::Active } else { Stage::Refused }, figures))
     }
-}
-
-/// Whose turn it is, and for how long it has been: the candidate begins.
-fn turn(terms: &PromotionConfig, since: Timestamp, now: Timestamp) -> (bool, Duration) {
-    let elapsed = now.since(since);
-    let turn = terms.turn.as_nanos().max(1);
-    let number = elapsed.as_nanos() / turn;
-    let rest = u64::try_from(elapsed.as_nanos() % turn).unwrap_or(u64::MAX);
-    (number.is_multiple_of(2), Duration::from_nanos(rest))
 }
 
 /// The gate from shadow to canary: why it is open, `None` when it is not.

@@ -5,7 +5,7 @@ use redb::{Database, ReadableTable, Table, TableDefinition, WriteTransaction};
 use super::{Changes, DECISIONS_KEPT, StoreError, WorkloadId, database_error as failed, heat};
 
 /// Version of everything below. Raise it when a stored form changes.
-pub(super) const SCHEMA: u64 = 5;
+pub(super) const SCHEMA: u64 = 6;
 
 /// `schema` and its version.
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");

@@ -136,7 +136,7 @@ fn a_state_of_another_version_is_refused() {
     transaction.commit().unwrap();
     drop(database);
     let error = Store::open(&path(&directory)).unwrap_err();
-    assert_eq!(error.to_string(), "the state has schema 99, this build knows 5");
+    assert_eq!(error.to_string(), "the state has schema 99, this build knows 6");
 }
 
 #[test]

@@ -91,11 +91,16 @@ impl Drop for Open {
     }
 }
 
+/// The group of pods' use of CPU and memory.
+const METRICS: &str = "metrics.k8s.io";
+
 /// What a request asks for; `None` for what is about no objects, such as what kinds there are.
 fn asked(method: &Method, uri: &Uri) -> Option<Asked> {
     let path: Vec<&str> = uri.path().split('/').filter(|part| !part.is_empty()).collect();
-    let (["api", _version, rest @ ..] | ["apis", _, _version, rest @ ..]) = path.as_slice() else {
-        return None;
+    let (group, rest) = match path.as_slice() {
+        ["api", _version, rest @ ..] => ("", rest),
+        ["apis", group, _version, rest @ ..] => (*group, rest),
+        _ => return None,
     };
     let (namespace, rest) = match rest {
         ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (Some(*namespace), rest),
@@ -118,7 +123,10 @@ fn asked(method: &Method, uri: &Uri) -> Option<Asked> {
         "DELETE" => "delete",
         _ => return None,
     };
-    let resource = part.map_or_else(|| resource.to_owned(), |part| format!("{resource}/{part}"));
+    // Not to be taken for the pods themselves.
+    let of_group = if group == METRICS { format!(".{group}") } else { String::new() };
+    let part = part.map(|part| format!("/{part}")).unwrap_or_default();
+    let resource = format!("{resource}{of_group}{part}");
     Some(Asked { verb, resource, namespace: namespace.map(str::to_owned) })
 }
 
@@ -151,6 +159,11 @@ mod tests {
             ),
             (Method::POST, "/apis/events.k8s.io/v1/namespaces/a/events", "create events in a"),
             (Method::GET, "/api/v1/namespaces/a", "get namespaces"),
+            (
+                Method::GET,
+                "/apis/metrics.k8s.io/v1beta1/namespaces/a/pods",
+                "list pods.metrics.k8s.io in a",
+            ),
         ] {
             assert_eq!(of(method, uri).as_deref(), Some(what), "{uri}");
         }

@@ -6,6 +6,7 @@ use super::Managed;
 use crate::clock::Stopwatch;
 use crate::journal::Decision;
 use crate::kubernetes::KubernetesError;
+use crate::shadow::{News, Stage};
 
 /// The same refusal is told again in an event after so long.
 const SAY_AGAIN: Duration = Duration::from_mins(10);
@@ -56,6 +57,20 @@ impl Managed {
         }
     }
 
+    /// Tells that a candidate is at another stage, or that Foresail has no turn any longer; in shadow
+    /// mode too, for candidates come on in it.
+    pub fn tell_news(&self, news: &News) {
+        let (warns, reason, note) = match news {
+            News::Demoted(reason) => (true, "Demoted", reason.clone()),
+            News::Stage(change) => {
+                let (from, to) = (change.from.name(), change.to.name());
+                let note = format!("{}: {from} -> {to}: {}", change.candidate, change.reason);
+                (change.to == Stage::Refused, stage(change.to), note)
+            }
+        };
+        self.tell(warns, reason, &note, true);
+    }
+
     /// Publishes an event; unless `always`, the same reason only now and then.
     pub(super) fn tell(&self, warns: bool, reason: &str, note: &str, always: bool) {
         if !self.0.cluster.fence().leads() {
@@ -70,6 +85,17 @@ impl Managed {
             state.told.insert(reason.to_owned(), Stopwatch::start());
         }
         self.0.cluster.publish(self.0.about.clone(), warns, reason, note);
+    }
+}
+
+/// The reason of the event when a candidate has come to a stage.
+const fn stage(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Shadow => "CandidateInShadow",
+        Stage::Waiting => "CandidateWaiting",
+        Stage::Canary => "CandidateInCanary",
+        Stage::Active => "CandidateActive",
+        Stage::Refused => "CandidateRefused",
     }
 }
 

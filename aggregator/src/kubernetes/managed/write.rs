@@ -53,8 +53,50 @@ impl Managed {
         result
     }
 
+    /// Leaves the target to whoever had it before: a floor is given back, and what others write is
+    /// theirs to write.
+    ///
+    /// # Errors
+    /// When it is not certain that it was done.
+    pub async fn rest(&self, why: &str) -> Result<Effect, KubernetesError> {
+        {
+            let mut state = self.state();
+            state.resting = true;
+            state.contest.forget();
+        }
+        let result = self.give_back(why).await;
+        if let Err(error) = &result {
+            self.refuse(error);
+        }
+        result
+    }
+
+    async fn give_back(&self, why: &str) -> Result<Effect, KubernetesError> {
+        let inner = &self.0;
+        if inner.actuation != Actuation::HpaFloor {
+            return Ok(Effect::Nothing);
+        }
+        if !inner.cluster.fence().leads() {
+            return Ok(Effect::Standby);
+        }
+        let time = self.time()?;
+        let (key, hpa) = self.hpa()?;
+        let Some(owners) = hpa.users_min else { return Ok(Effect::Unchanged) };
+        if self.ordered(&hpa.resource_version).is_some() {
+            // The watch will show what we wrote; until then its version is not known.
+            return Ok(Effect::Unchanged);
+        }
+        let write = floor::set(inner.cluster.client(), &key, &hpa, owners, owners);
+        let result = tokio::time::timeout(time, write).await;
+        let version = result.unwrap_or(Err(KubernetesError::Timeout(time)))?;
+        self.state().floor = None;
+        self.done(hpa.min, owners, version.unwrap_or_default(), why);
+        Ok(Effect::Written)
+    }
+
     async fn attempt(&self, desired: u32, why: &str) -> Result<Effect, KubernetesError> {
         let inner = &self.0;
+        self.state().resting = false;
         if matches!(inner.actuation, Actuation::None | Actuation::ExternalMetric) {
             return Ok(Effect::Nothing);
         }

@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 use super::{Actuation, Behavior, Capacity, MeshAutoscalerSpec, Mode, PolicyType, Profile};
-use super::{Approval, Promotion, ScaleIn, ScalingRules, SelectPolicy};
-use crate::config::{Config, WorkloadConfig};
+use super::{Approval, Promotion, ResourceTarget, Resources, ScaleIn, ScalingRules, SelectPolicy};
+use crate::config::{Config, ResourceTargets, WorkloadConfig};
 use crate::units::WorkloadKey;
 
 /// A spec that cannot be honoured, although the schema let it pass.
@@ -48,8 +48,15 @@ pub fn settings(
     let target = &spec.scale_target_ref;
     set("namespace", Some(json!(namespace)));
     set("name", Some(json!(target.name)));
-    let acts = spec.mode == Mode::Active && spec.actuation != Actuation::None;
-    set("mode", Some(json!(if acts { "active" } else { "shadow" })));
+    let mode = match spec.mode {
+        _ if spec.actuation == Actuation::None => "shadow",
+        Mode::Shadow | Mode::Paused => "shadow",
+        Mode::Canary => "canary",
+        Mode::Active => "active",
+    };
+    set("mode", Some(json!(mode)));
+    let turns = spec.canary.clone().unwrap_or_default();
+    set("canary", Some(json!({"turn": turns.turn, "carry_over": turns.carry_over})));
     set("min_replicas", Some(json!(spec.min_replicas)));
     set("max_replicas", Some(json!(spec.max_replicas)));
     let latency = &spec.objectives.latency;
@@ -87,7 +94,7 @@ pub fn settings(
             "api_version": target.api_version, "kind": target.kind, "name": target.name,
         }})),
     );
-    Config::workload("spec", &Value::Object(value)).map_err(|problems| {
+    let config = Config::workload("spec", &Value::Object(value)).map_err(|problems| {
         let lines: Vec<_> = problems
             .0
             .iter()
@@ -97,7 +104,17 @@ pub fn settings(
             })
             .collect();
         InvalidSpec(lines.join("; "))
-    })
+    })?;
+    Ok(WorkloadConfig { resources: resources(spec), ..config })
+}
+
+/// The schema says what is valid of it.
+fn resources(spec: &MeshAutoscalerSpec) -> ResourceTargets {
+    let aim = |of: fn(&Resources) -> &Option<ResourceTarget>| {
+        let target = of(spec.resources.as_ref()?).as_ref()?;
+        u32::try_from(target.average_utilization).ok().filter(|per_cent| *per_cent > 0)
+    };
+    ResourceTargets { cpu: aim(|all| &all.cpu), memory: aim(|all| &all.memory) }
 }
 
 /// The resource's name of a setting.
@@ -243,6 +260,8 @@ workloads:
             "tolerance": 0.2,
             "model": {"scaleIn": "Forecast", "profile": "Calm", "step": "10s", "season": "12h"},
             "fallback": {"holdAfter": "30s", "after": "90s", "replicas": 7},
+            "canary": {"turn": "2h", "carryOver": "20m"},
+            "resources": {"cpu": {"averageUtilization": 70}},
             "behavior": {"scaleDown": {
                 "stabilizationWindowSeconds": 30,
                 "selectPolicy": "Min",
@@ -272,6 +291,7 @@ workloads:
     profile: calm
     forecast: { step: 10s, season: 12h }
     staleness: { hold_after: 30s, fallback_after: 90s, fallback_replicas: 7 }
+    canary: { turn: 2h, carry_over: 20m }
     behavior:
       scale_down:
         stabilization_window: 30s
@@ -284,7 +304,9 @@ workloads:
 ";
         let learned = Some(Duration::from_secs(44));
         let config = settings("shop", &spec, learned).unwrap();
-        assert_eq!(config, Config::from_yaml(text).unwrap().workloads.remove(0));
+        let resources = ResourceTargets { cpu: Some(70), memory: None };
+        let wanted = Config::from_yaml(text).unwrap().workloads.remove(0);
+        assert_eq!(config, WorkloadConfig { resources, ..wanted });
         let kind = "Rollout".to_owned();
         let (api_version, name) = ("a/v1".to_owned(), "web".to_owned());
         let target = TargetConfig { api_version, kind, name };
@@ -314,6 +336,26 @@ workloads:
         ] {
             assert!(problem.contains(part), "{problem}");
         }
+    }
+
+    #[test]
+    fn a_canary_takes_turns_of_several_decisions_and_has_no_candidate() {
+        let of = |more: Value| settings("shop", &spec(more), None).map_err(|it| it.to_string());
+        let config = of(json!({"mode": "Canary", "canary": {"turn": "1m"}})).unwrap();
+        assert_eq!(config.mode, config::Mode::Canary);
+        let turns = (config.canary.turn, config.canary.carry_over);
+        assert_eq!(turns, (Duration::from_mins(1), Duration::from_secs(30)));
+        let idle = of(json!({"mode": "Canary", "actuation": "None"})).unwrap();
+        assert_eq!(idle.mode, config::Mode::Shadow);
+        let problem = of(json!({"mode": "Canary", "canary": {"turn": "40s"}})).unwrap_err();
+        let valid = "spec.canary.turn: \"40s\" is not valid; use at least four decision intervals";
+        assert!(problem.starts_with(valid), "{problem}");
+        let problem = of(json!({
+            "mode": "Canary", "shadows": ["foresail-calm"],
+            "promotion": {"candidate": "foresail-calm"},
+        }));
+        let problem = problem.unwrap_err();
+        assert!(problem.contains("use no promotion in mode canary"), "{problem}");
     }
 
     #[test]

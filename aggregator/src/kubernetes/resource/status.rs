@@ -20,6 +20,8 @@ pub mod condition {
     pub const STALE: &str = "Stale";
     /// Whether somebody else scales the same target.
     pub const CONFLICT: &str = "Conflict";
+    /// Whether it is known what the pods use of CPU and memory; only where that is aimed at.
+    pub const RESOURCE_METRICS_READY: &str = "ResourceMetricsReady";
 }
 
 /// State of a `MeshAutoscaler`. Written when it changes; figures alone at most every minute.
@@ -60,6 +62,9 @@ pub struct MeshAutoscalerStatus {
     /// The last day in figures.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scorecard: Option<Scorecard>,
+    /// Whose turn it is in mode Canary, and what was measured in the turns of each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canary: Option<CanaryStatus>,
     /// The last decision, as of this status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_decision: Option<Decided>,
@@ -78,6 +83,36 @@ pub struct Scorecard {
     pub modelled: Figures,
     /// This spec's settings alone.
     pub configured: Figures,
+}
+
+/// Turns with whoever scaled the target before.
+#[derive(Clone, Debug, PartialEq, KubeSchema, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CanaryStatus {
+    /// Whether it is Foresail's turn.
+    pub acts: bool,
+    /// Until when; not there when it stays so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Time>,
+    /// Why Foresail has no turn any longer. Set mode Shadow and then Canary to begin anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub demoted: Option<String>,
+    /// As measured in Foresail's turns, without their beginnings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub foresail: Option<TurnFigures>,
+    /// The same of the incumbent's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incumbent: Option<TurnFigures>,
+}
+
+/// What was measured in turns.
+#[derive(Clone, Debug, PartialEq, KubeSchema, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnFigures {
+    /// Hours that were compared.
+    pub hours: f64,
+    /// What they were like; the cost over the oracle's own is what can be compared.
+    pub figures: Figures,
 }
 
 /// How a policy fared.
@@ -140,7 +175,7 @@ pub struct Decided {
 #[derive(Clone, Debug, PartialEq, KubeSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProposedBy {
-    /// `reactive`, `predictive` or `burst`.
+    /// `reactive`, `predictive`, `burst`, `cpu`, `memory` or `learned`.
     pub signal: String,
     /// Replicas.
     pub replicas: i32,

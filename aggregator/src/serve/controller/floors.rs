@@ -66,7 +66,7 @@ impl Floors {
 
 fn wants_floor(resource: &MeshAutoscaler) -> bool {
     resource.spec.actuation == Actuation::HpaFloor
-        && resource.spec.mode == Mode::Active
+        && matches!(resource.spec.mode, Mode::Active | Mode::Canary)
         && resource.metadata.deletion_timestamp.is_none()
 }
 

@@ -1,5 +1,7 @@
 //! What a resource's status says: conditions with reasons, figures, the last decision.
 
+mod conditions;
+
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -9,13 +11,15 @@ use crate::api::{Control, ControlStatus};
 use crate::ingest::Workload;
 use crate::journal::{Decision, Pause};
 use crate::kubernetes::resource::{
-    Actuation, Decided, DecidedGuard, Figures, ForecastAt, InvalidSpec, LastScale, MeshAutoscaler,
-    MeshAutoscalerStatus, Mode, ProposedBy, Scorecard, condition,
+    Actuation, CanaryStatus, Decided, DecidedGuard, Figures, ForecastAt, InvalidSpec, LastScale,
+    MeshAutoscaler, MeshAutoscalerStatus, Mode, ProposedBy, Scorecard, TurnFigures, condition,
 };
 use crate::kubernetes::{Fault, Managed, Refusal, Seen};
-use crate::safety::{MAX_DATA_AGE, MIN_COVERAGE};
-use crate::shadow::{Score, Scoreboard, Shadow};
+use crate::shadow::{CanaryView, Score, Scoreboard, Shadow};
 use crate::units::{Timestamp, micros};
+use conditions::{
+    Says, conflict, limited, model_ready, resource_metrics, says, stale, telemetry_ready, turn,
+};
 
 /// Whether the objectives are met is looked at over so much of the newest telemetry.
 const LOOK_BACK: Duration = Duration::from_secs(30);
@@ -35,23 +39,6 @@ pub(super) struct Subject<'a> {
     pub(super) pause: Option<Pause>,
     /// What of the API server does not work, or has not until a moment ago.
     pub(super) faults: &'a [Fault],
-}
-
-/// A condition without its times.
-struct Says {
-    kind: &'static str,
-    status: &'static str,
-    reason: String,
-    message: String,
-}
-
-fn says(kind: &'static str, holds: bool, reason: &str, message: impl Into<String>) -> Says {
-    let status = if holds { "True" } else { "False" };
-    Says { kind, status, reason: reason.to_owned(), message: message.into() }
-}
-
-fn unknown(kind: &'static str, reason: &str) -> Says {
-    Says { kind, status: "Unknown", reason: reason.to_owned(), message: String::new() }
 }
 
 impl Subject<'_> {
@@ -77,6 +64,7 @@ impl Subject<'_> {
                 .and_then(|startup| i64::try_from(startup.as_secs()).ok()),
             last_scale: self.last_scale(),
             scorecard: control.shadows.as_ref().and_then(scorecard),
+            canary: canary_of(&control).map(canary),
             last_decision: decision.and_then(decided),
         }
     }
@@ -112,15 +100,19 @@ impl Subject<'_> {
         let decision = control.decision.as_ref();
         let refusal = self.managed.and_then(Managed::refusal);
         let contested = self.managed.is_some_and(Managed::is_contested);
-        vec![
+        let mut all = vec![
             telemetry_ready(now, decision),
             model_ready(decision),
             self.able_to_scale(refusal.as_ref()),
-            self.scaling_active(seen, contested),
+            self.scaling_active(seen, contested, canary_of(control)),
             limited(decision),
             stale(decision),
             conflict(refusal.as_ref(), contested),
-        ]
+        ];
+        if self.resource.spec.resources.is_some() {
+            all.push(resource_metrics(self.managed.and_then(Managed::no_use), decision));
+        }
+        all
     }
 
     fn able_to_scale(&self, refusal: Option<&Refusal>) -> Says {
@@ -150,11 +142,18 @@ impl Subject<'_> {
             asked.namespace.is_none() || asked.namespace == self.resource.metadata.namespace;
         let is_read =
             is_watch(fault) || (asked.verb == "get" && asked.resource.ends_with("/scale"));
+        // Use of CPU and memory has a condition of its own.
+        let is_read = is_read && !asked.resource.ends_with(".metrics.k8s.io");
         let is_status = asked.resource == "meshautoscalers/status";
         asked.resource == "leases" || (is_here && (is_read || is_status))
     }
 
-    fn scaling_active(&self, seen: Option<Seen>, contested: bool) -> Says {
+    fn scaling_active(
+        &self,
+        seen: Option<Seen>,
+        contested: bool,
+        canary: Option<&CanaryView>,
+    ) -> Says {
         let kind = condition::SCALING_ACTIVE;
         let spec = &self.resource.spec;
         let (reason, message) = match (spec.mode, spec.actuation) {
@@ -167,6 +166,7 @@ impl Subject<'_> {
             _ if seen.is_some_and(|seen| seen.replicas == 0) => {
                 ("SwitchedOff", "somebody has scaled the target to 0")
             }
+            (Mode::Canary, _) => return turn(canary),
             _ => return says(kind, true, "Scaling", "decisions are carried out"),
         };
         says(kind, false, reason, message)
@@ -193,79 +193,40 @@ impl Subject<'_> {
     }
 }
 
+fn canary_of(control: &ControlStatus) -> Option<&CanaryView> {
+    control.shadows.as_ref()?.canary.as_ref()
+}
+
 /// Whether what a watch keeps up to date is old.
 fn is_watch(fault: &Fault) -> bool {
     matches!(fault.asked.verb, "list" | "watch")
 }
 
-fn telemetry_ready(now: Timestamp, decision: Option<&Decision>) -> Says {
-    let kind = condition::TELEMETRY_READY;
-    let Some(decision) = decision else { return unknown(kind, "NoDecisionYet") };
-    let Some(newest) = decision.observation.newest else {
-        return says(kind, false, "NoTelemetry", "no frame of this workload was ever received");
+fn figures(score: &Score) -> Figures {
+    Figures {
+        violation_percent: rounded(score.violation * 100.0),
+        pod_hours: rounded(score.pod_hours),
+        cost_over_oracle: rounded(score.cost_over_oracle),
+    }
+}
+
+fn canary(view: &CanaryView) -> CanaryStatus {
+    let turns = |score: &Score| TurnFigures {
+        hours: rounded(score.known_seconds / 3_600.0),
+        figures: figures(score),
     };
-    if now.since(newest) > MAX_DATA_AGE + Duration::from_secs(15) {
-        return says(kind, false, "Old", format!("the newest telemetry is of {}", spoken(newest)));
-    }
-    match decision.observation.coverage {
-        Some(coverage) if coverage.get() >= MIN_COVERAGE => {
-            says(kind, true, "Fresh", "enough pods report")
-        }
-        _ => says(kind, false, "LowCoverage", "too few of the Ready pods report"),
-    }
-}
-
-fn model_ready(decision: Option<&Decision>) -> Says {
-    let kind = condition::MODEL_READY;
-    let fault = decision.and_then(|it| it.guards.iter().find(|guard| guard.guard == "model_fault"));
-    match (decision.and_then(|it| it.forecast.as_ref()), fault) {
-        (_, Some(fault)) => says(kind, false, "ModelFault", fault.reason.clone()),
-        (Some(forecast), None) => says(kind, true, "Forecasting", forecast.model.clone()),
-        (None, None) => says(kind, false, "Learning", "decisions follow observed demand"),
-    }
-}
-
-fn limited(decision: Option<&Decision>) -> Says {
-    let kind = condition::LIMITED;
-    let Some(decision) = decision else { return unknown(kind, "NoDecisionYet") };
-    let bound = decision.guards.iter().rev().find(|it| it.from_replicas != it.to_replicas);
-    match bound {
-        Some(guard) => says(kind, true, &camel(&guard.guard), guard.reason.clone()),
-        None => says(kind, false, "NotLimited", "the answer stands as proposed"),
-    }
-}
-
-fn stale(decision: Option<&Decision>) -> Says {
-    let kind = condition::STALE;
-    let Some(decision) = decision else { return unknown(kind, "NoDecisionYet") };
-    match decision.guards.iter().find(|guard| guard.guard.starts_with("stale_")) {
-        Some(guard) => says(kind, true, "TelemetryStale", guard.reason.clone()),
-        None => says(kind, false, "Fresh", "telemetry is fresh enough to decide on"),
-    }
-}
-
-fn conflict(refusal: Option<&Refusal>, contested: bool) -> Says {
-    let kind = condition::CONFLICT;
-    match refusal.filter(|refusal| refusal.reason == "Conflict") {
-        Some(refusal) => says(kind, true, "AnotherAutoscaler", refusal.message.clone()),
-        None if contested => says(
-            kind,
-            true,
-            "Contested",
-            "somebody else set the replicas three times in ten minutes; edit this resource to go on",
-        ),
-        None => says(kind, false, "NoConflict", "nobody else scales the target"),
+    CanaryStatus {
+        acts: view.acts,
+        until: view.until.and_then(at),
+        demoted: view.demoted.clone(),
+        foresail: view.own_turns.as_ref().map(turns),
+        incumbent: view.incumbents_turns.as_ref().map(turns),
     }
 }
 
 /// Of the last day.
 fn scorecard(board: &Scoreboard) -> Option<Scorecard> {
     let day = board.day()?;
-    let figures = |score: &Score| Figures {
-        violation_percent: rounded(score.violation * 100.0),
-        pod_hours: rounded(score.pod_hours),
-        cost_over_oracle: rounded(score.cost_over_oracle),
-    };
     let measured = day.measured.as_ref()?;
     Some(Scorecard {
         hours: rounded(measured.known_seconds / 3_600.0),
@@ -337,12 +298,18 @@ pub(super) fn differs_in_figures(a: &MeshAutoscalerStatus, b: &MeshAutoscalerSta
         (a, b) => a.is_some() != b.is_some(),
     };
     let startup = |status: &MeshAutoscalerStatus| status.learned_startup_seconds;
+    let compared = |status: &MeshAutoscalerStatus| {
+        let canary = status.canary.as_ref()?;
+        let hours = [&canary.foresail, &canary.incumbent].map(|it| it.as_ref().map(|it| it.hours));
+        Some(hours.into_iter().flatten().sum())
+    };
     a.objective_met != b.objective_met
         || differ(rps(a), rps(b))
         || differ(a.capacity_per_pod, b.capacity_per_pod)
         || differ(startup(a).map(|s| s as f64), startup(b).map(|s| s as f64))
         || a.last_decision.is_some() != b.last_decision.is_some()
         || differ(a.scorecard.as_ref().map(|it| it.hours), b.scorecard.as_ref().map(|it| it.hours))
+        || differ(compared(a), compared(b))
 }
 
 fn signed(count: u32) -> i32 {
@@ -359,17 +326,8 @@ fn time(at: Timestamp) -> Option<Time> {
     jiff::Timestamp::from_second(seconds).ok().map(Time)
 }
 
-fn spoken(at: Timestamp) -> String {
-    time(at).map_or_else(String::new, |time| time.0.to_string())
-}
-
-/// `rate_limit` as `RateLimit`.
-fn camel(name: &str) -> String {
-    let word = |word: &str| {
-        let mut letters = word.chars();
-        letters
-            .next()
-            .map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
-    };
-    name.split('_').map(word).collect()
+/// Seconds since 1970.
+fn at(seconds: f64) -> Option<Time> {
+    let micros = Duration::try_from_secs_f64(seconds).ok().map(micros)?;
+    time(Timestamp::from_micros(micros))
 }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 use crate::simulate::Outcome;
 
@@ -108,15 +110,15 @@ fn who_waits_for_a_person_goes_on_with_approval_and_back_when_it_gets_worse() {
 }
 
 #[test]
-fn turns_alternate_and_the_carry_over_is_not_compared() {
+fn turns_change_and_the_carry_over_is_not_compared() {
     let mut promotion = in_canary();
     let at = |minutes: u32| start() + Duration::from_mins(u64::from(minutes));
     let leads = [0, 59, 60, 119, 120].map(|minutes| promotion.leads(&terms(), at(minutes)));
     assert_eq!(leads, [true, true, false, false, true]);
     take_turns(&mut promotion, start(), 2, |_, _| interval(12, false));
     // Fifty minutes of each.
-    assert_eq!(promotion.own_turns.time(), Duration::from_mins(50));
-    assert_eq!(promotion.other_turns.time(), Duration::from_mins(50));
+    assert_eq!(promotion.turns.own.time(), Duration::from_mins(50));
+    assert_eq!(promotion.turns.other.time(), Duration::from_mins(50));
 }
 
 #[test]
