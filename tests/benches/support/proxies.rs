@@ -17,7 +17,7 @@ use tokio::time::sleep;
 /// Connections, each with its share of the proxies.
 const CONNECTIONS: u64 = 64;
 /// How long a request takes.
-const LATENCY_MICROS: u32 = 20_000;
+const LATENCY_MICROS: u64 = 20_000;
 
 /// Running proxies; they end when this value goes.
 #[derive(Debug)]

@@ -108,6 +108,11 @@ fn a_turn_ends_with_the_replicas_there_were_and_a_burning_budget_ends_all_turns(
         shop.edit(json!({"mode": "Shadow", "objectives": objectives})).await.unwrap();
         shop.says("ScalingActive", "False", "Shadow", LIMIT).await.unwrap();
         shop.edit(json!({"mode": "Canary"})).await.unwrap();
-        our_turn(&shop).await;
+        until(LIMIT, "turns are taken again", || async {
+            let canary = shop.status().await.ok()?.get("canary")?.clone();
+            (canary.get("until").is_some() && canary.get("demoted").is_none()).then_some(())
+        })
+        .await
+        .unwrap();
     });
 }
