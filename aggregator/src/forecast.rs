@@ -4,6 +4,7 @@
 //! tails at a few horizons.
 
 pub mod boosting;
+pub mod drift;
 pub(crate) mod fourier;
 pub mod models;
 pub mod online;

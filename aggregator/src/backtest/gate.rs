@@ -142,7 +142,7 @@ fn mean(values: &[f64]) -> f64 {
 
 /// Of the exponential of the mean.
 fn interval(values: &[f64]) -> (f64, f64) {
-    let mut chance = crate::simulate::Chance::new(1);
+    let mut chance = crate::chance::Chance::new(1);
     let mut means: Vec<f64> = (0..DRAWS)
         .map(|_| {
             let draw = |_| values.get(chance.below(values.len())).copied().unwrap_or(0.0);
