@@ -1,5 +1,7 @@
 //! The loop that decides for one workload: ask, look, decide, record, write.
 
+mod beside;
+
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::Duration;
@@ -12,10 +14,11 @@ use crate::actuate::{Actuation, Actuator, Outcome};
 use crate::api::{App, Control, ControlCounters, in_full};
 use crate::autoscaler::{Autoscaler, Snapshot, Step};
 use crate::clock;
+use crate::forecast::Drift;
 use crate::ingest::{Record, Recorded, Workload};
 use crate::journal::Observation;
 use crate::safety::Approved;
-use crate::shadow::{Change, Moment, Shadow, Shadows};
+use crate::shadow::Shadows;
 use crate::sources::Source;
 use crate::store::to_bytes;
 use crate::telemetry::ReplicaStatus;
@@ -47,6 +50,11 @@ pub(super) struct ControlLoop {
     leader: Option<String>,
     /// Whether the scores must be stored at once.
     board_changed: bool,
+    /// When it was last looked whether another version of a model is in use, and whether all of them
+    /// could be had.
+    versions: (Option<Timestamp>, bool),
+    /// The change of the load that was last told of.
+    drift: Option<Drift>,
     source_works: Option<bool>,
     last_write: Option<Timestamp>,
 }
@@ -73,6 +81,8 @@ impl ControlLoop {
             shadows: Some(shadows),
             leader: None,
             board_changed: false,
+            versions: (None, true),
+            drift: None,
             source_works: None,
             last_write: None,
         }
@@ -103,6 +113,7 @@ impl ControlLoop {
         let now = clock::now();
         let Some((since, observation)) = self.observe(now, replicas.as_ref()) else { return };
         self.judge(now, since, &observation);
+        self.renew(now).await;
         self.follow(now);
         let Some((step, snapshot)) = self.step(now, observation).await else {
             self.leader = None;
@@ -123,6 +134,11 @@ impl ControlLoop {
             let autoscaler = self.lock();
             (autoscaler.forecast().cloned(), autoscaler.scores(), autoscaler.capacity().cloned())
         };
+        if let Some(drift) = curve.as_ref().and_then(|curve| curve.drift)
+            && self.drift.replace(drift) != Some(drift)
+        {
+            ControlCounters::add(&counters.drifts, drift.stream.name());
+        }
         self.control.update(|status| {
             status.replicas = replicas;
             status.decision = Some(decision.clone());
@@ -225,53 +241,6 @@ impl ControlLoop {
         }
     }
 
-    /// Lets the policies beside this one decide on the same, on another thread: one that fails ends
-    /// all of them, and nothing else.
-    async fn shadow(&mut self, now: Timestamp, observation: &Observation) {
-        let Some(mut shadows) = self.shadows.take() else { return };
-        let autoscaler = Arc::clone(&self.autoscaler);
-        let observation = observation.clone();
-        let stepped = tokio::task::spawn_blocking(move || {
-            let (curve, safe, likely, startup) = {
-                let autoscaler = autoscaler.lock().unwrap_or_else(PoisonError::into_inner);
-                let curve = autoscaler.forecast().cloned();
-                (curve, autoscaler.safe_rps(), autoscaler.likely_rps(), autoscaler.startup())
-            };
-            let curve = curve.as_ref();
-            let observation = &observation;
-            let moment = Moment { now, observation, curve, safe, likely, startup };
-            let change = shadows.step(&moment);
-            (shadows, change)
-        });
-        match stepped.await {
-            Ok((shadows, change)) => {
-                if let Some(Change { candidate, from, to, reason }) = change {
-                    let workload = &self.workload.key;
-                    tracing::info!(%workload, candidate, ?from, ?to, reason, "promotion");
-                    ControlCounters::add(&self.control.counters.promotions, to.name());
-                    self.board_changed = true;
-                }
-                let scores = shadows.board().scores(now);
-                self.control.update(|status| status.shadows = Some(scores));
-                self.shadows = Some(shadows);
-            }
-            Err(_) => self.failed_step("a shadow policy panicked; none runs until a restart"),
-        }
-    }
-
-    /// Lets the autoscaler decide as the policy does whose turn it is.
-    fn follow(&mut self, now: Timestamp) {
-        let leader = self.shadows.as_ref().map_or(&Shadow::Configured, |it| it.leader(now));
-        let name = (!matches!(leader, Shadow::Configured)).then(|| leader.name().to_owned());
-        if name == self.leader {
-            return;
-        }
-        if let Some(way) = leader.way(&self.control.config) {
-            self.lock().take_way(way);
-            self.leader = name;
-        }
-    }
-
     fn failed_step(&self, problem: &str) {
         self.control.counters.failed_steps.fetch_add(1, Ordering::Relaxed);
         tracing::error!(workload = %self.workload.key, "{problem}");
@@ -319,21 +288,6 @@ impl ControlLoop {
             .inspect_err(|error| {
                 let cause = error as &dyn std::error::Error;
                 tracing::error!(workload = %self.workload.key, cause, "the load is not saved");
-            })
-            .ok()
-    }
-
-    /// The scores of the policies beside this one, as often as the load, and when a candidate's stage
-    /// has changed.
-    fn board_to_store(&mut self) -> Option<Vec<u8>> {
-        let shadows = self.shadows.as_ref()?;
-        let sequence = self.control.counters.decisions.load(Ordering::Relaxed);
-        let is_due = sequence.is_multiple_of(SAVE_LOAD_EVERY as u64);
-        (std::mem::take(&mut self.board_changed) || is_due).then_some(())?;
-        to_bytes(shadows.board())
-            .inspect_err(|error| {
-                let cause = error as &dyn std::error::Error;
-                tracing::error!(workload = %self.workload.key, cause, "the scores are not saved");
             })
             .ok()
     }
