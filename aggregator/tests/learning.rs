@@ -126,7 +126,7 @@ fn in_use(directory: &Path) -> String {
     assert!(!listed.contains("unusable"), "{listed}");
     let used: Vec<&str> = listed.lines().filter(|line| line.contains(" yes ")).collect();
     assert_eq!(used.len(), 1, "{listed}");
-    used[0].split_whitespace().next().unwrap().to_owned()
+    used.first().unwrap().split_whitespace().next().unwrap().to_owned()
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn run_steps(directory: &Path, steps: &[&serde_json::Value], paths: &[(&str, &st
             args.push(arg);
         }
         // The least that is a training, so that a test need not wait for a real one.
-        if args[0] == "train" {
+        if args.first().unwrap() == "train" {
             args.extend("--steps 1000 --variants 0".split(' ').map(str::to_owned));
         }
         let output = Command::new(env!("CARGO_BIN_EXE_foresail"))

@@ -9,9 +9,11 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, UNIX_EPOCH};
 
 use thiserror::Error;
+
+use crate::clock;
 
 /// Versions that are kept, the one in use not counted where it is an older one.
 pub const KEPT: usize = 5;
@@ -142,7 +144,7 @@ impl Versions {
     fn forget(&self) -> io::Result<()> {
         let (all, current) = (self.all()?, self.current()?);
         let oldest_kept = all.iter().rev().nth(KEPT - 1).copied().unwrap_or(0);
-        let now = SystemTime::now();
+        let now = Duration::from_micros(clock::now().as_micros());
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
             let path = entry.path();
@@ -150,7 +152,8 @@ impl Versions {
                 .is_some_and(|number| number < oldest_kept && Some(number) != current);
             let is_left = path.extension() == Some(OsStr::new(PART)) && {
                 let written = entry.metadata()?.modified()?;
-                now.duration_since(written).is_ok_and(|age| age > ABANDONED)
+                let written = written.duration_since(UNIX_EPOCH).unwrap_or_default();
+                now.saturating_sub(written) > ABANDONED
             };
             if is_old || is_left {
                 fs::remove_file(path)?;
@@ -247,7 +250,8 @@ mod tests {
         let left_now = versions.folder.join("v000002.safetensors.78.0.part");
         fs::write(&left, b"half").unwrap();
         fs::write(&left_now, b"half").unwrap();
-        let long_ago = SystemTime::now() - 2 * ABANDONED;
+        let now = Duration::from_micros(clock::now().as_micros());
+        let long_ago = UNIX_EPOCH + now - 2 * ABANDONED;
         File::options().write(true).open(&left).unwrap().set_modified(long_ago).unwrap();
         assert_eq!(versions.all().unwrap(), [1]);
         assert_eq!(versions.add(b"b", &[]).unwrap(), 2);

@@ -66,7 +66,7 @@ impl Challenge {
 
     /// Whether it takes over; `None` until enough was compared.
     pub(super) fn verdict(&self) -> Option<bool> {
-        (self.compared >= self.needed).then(|| self.challenger < BETTER * self.champion)
+        (self.compared >= self.needed).then_some(self.challenger < BETTER * self.champion)
     }
 
     /// The trees, to be used.

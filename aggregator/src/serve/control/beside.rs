@@ -8,7 +8,7 @@ use super::{ControlLoop, SAVE_LOAD_EVERY};
 use crate::api::ControlCounters;
 use crate::journal::Observation;
 use crate::models;
-use crate::shadow::{Change, Moment, Shadow};
+use crate::shadow::{Change, Moment, Shadow, Shadows};
 use crate::store::to_bytes;
 use crate::units::Timestamp;
 
@@ -23,7 +23,7 @@ impl ControlLoop {
         if looked.is_some_and(|at| now.since(at) < LOOK_EVERY) {
             return;
         }
-        let policies = self.shadows.iter().flat_map(|shadows| shadows.policies());
+        let policies = self.shadows.iter().flat_map(Shadows::policies);
         let known: Vec<(String, u64)> = policies
             .filter_map(|policy| Some((policy.name().to_owned(), policy.version()?)))
             .collect();
@@ -39,13 +39,12 @@ impl ControlLoop {
         for policy in found {
             match policy {
                 Ok(Some(policy)) => self.take(policy, now),
-                Ok(None) => {}
                 Err(error) if works => {
                     let cause = &error as &dyn std::error::Error;
                     let workload = &self.workload.key;
                     tracing::error!(%workload, cause, "another version cannot be had");
                 }
-                Err(_) => {}
+                Ok(None) | Err(_) => {}
             }
         }
     }
