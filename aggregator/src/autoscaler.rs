@@ -390,14 +390,10 @@ impl Autoscaler {
         self.sequence += 1;
         let mut guards = verdict.guards.clone();
         if let Some(fault) = fault {
-            let replicas = verdict.desired_replicas;
-            let record = GuardRecord {
-                guard: "model_fault".to_owned(),
-                from_replicas: replicas,
-                to_replicas: replicas,
-                reason: format!("reactive only: {fault}"),
-            };
-            guards.push(record);
+            guards.push(remark("model_fault", verdict, format!("reactive only: {fault}")));
+        }
+        if let Some(drift) = self.curve.as_ref().and_then(|curve| curve.drift) {
+            guards.push(remark("drift", verdict, drift.in_words(now)));
         }
         let proposed = proposal.answer().unwrap_or(verdict.desired_replicas);
         Decision {
@@ -413,6 +409,12 @@ impl Autoscaler {
             without_forecast: verdict.without_forecast,
         }
     }
+}
+
+/// What is to be known of a decision beside the guards that changed it.
+fn remark(name: &str, verdict: &Verdict, reason: String) -> GuardRecord {
+    let replicas = verdict.desired_replicas;
+    GuardRecord { guard: name.to_owned(), from_replicas: replicas, to_replicas: replicas, reason }
 }
 
 /// The decision in one sentence: the signal that asked for most, and the guards that changed it.

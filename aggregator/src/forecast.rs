@@ -4,10 +4,12 @@
 //! tails at a few horizons.
 
 pub mod boosting;
+pub mod drift;
 pub(crate) mod fourier;
 pub mod models;
 pub mod online;
 mod tail;
+mod vigil;
 
 use std::time::Duration;
 
@@ -18,8 +20,10 @@ use crate::config::{Part, WorkloadConfig};
 use crate::features::{Accumulator, Track};
 use crate::units::{Ratio, Rps, Timestamp};
 use online::{GrowJob, Grown, Online, OnlineSettings, Outlook, Score};
+use vigil::Vigil;
 
 pub use tail::{EXCEEDANCE, Tail};
+pub use vigil::{Drift, Stream};
 
 /// Horizons in steps at which a forecast is always made, besides the lead.
 const HORIZONS: [usize; 4] = [1, 5, 10, 20];
@@ -78,6 +82,8 @@ pub struct Curve {
     pub issued_at: Timestamp,
     /// Steps, nearest first.
     pub points: Vec<Point>,
+    /// What has changed of late: while it lasts the forecast may not scale in by itself.
+    pub drift: Option<Drift>,
 }
 
 /// Load and models of one workload.
@@ -88,6 +94,8 @@ pub struct Forecaster {
     accumulator: Accumulator,
     online: Online,
     newest: Option<(u64, Outlook)>,
+    /// `None` where nothing follows from a change.
+    vigil: Option<Vigil>,
 }
 
 /// Everything that growing trees needs; runs anywhere, on any thread.
@@ -149,6 +157,7 @@ impl Forecaster {
             accumulator: Accumulator::new(step),
             online: Online::new(settings.clone()),
             newest: None,
+            vigil: (config.without != Some(Part::Drift)).then(|| Vigil::new(settings.day_steps)),
             settings,
         }
     }
@@ -160,7 +169,7 @@ impl Forecaster {
             // No step at all is not a gap in the first.
             let steps = load.track.last().map(|last| load.track.first()..=last);
             for index in steps.into_iter().flatten() {
-                self.newest = Some((index, self.online.observe(index, load.track.measured(index))));
+                self.learn(index, load.track.measured(index));
             }
             self.accumulator = load.accumulator;
         }
@@ -214,10 +223,22 @@ impl Forecaster {
         }
         if index - next > LONGEST_GAP_STEPS {
             self.online = Online::new(self.settings.clone());
+            self.vigil = self.vigil.as_ref().map(|_| Vigil::new(self.settings.day_steps));
         } else {
-            (next..index).for_each(|gap| _ = self.online.observe(gap, None));
+            (next..index).for_each(|gap| self.learn(gap, None));
         }
-        self.newest = Some((index, self.online.observe(index, rate)));
+        self.learn(index, rate);
+    }
+
+    /// Learns the step after the newest.
+    fn learn(&mut self, index: u64, rate: Option<f64>) {
+        let outlook = self.online.observe(index, rate);
+        if let Some(vigil) = &mut self.vigil
+            && vigil.observe(index, rate, self.online.track().offset(), &outlook)
+        {
+            self.online.want_challenge();
+        }
+        self.newest = Some((index, outlook));
     }
 
     /// The work of growing trees, when it is due; its result goes to [`Forecaster::install`].
@@ -267,6 +288,7 @@ impl Forecaster {
             model: if is_boosted { "boosted" } else { "ensemble" }.to_owned(),
             issued_at: Timestamp::of_step(last + 1, step),
             points,
+            drift: self.vigil.as_ref().and_then(|vigil| vigil.drift(*last, step)),
         }))
     }
 }

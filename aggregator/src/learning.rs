@@ -1,5 +1,4 @@
-//! Learning that is safe to switch on: environments, agents, what they may say, and what watches
-//! them.
+//! Learning that is safe to switch on: environments, agents, and what they may say.
 //!
 //! Like the core it is pure: chance comes from seeds, time from arguments, files from the shell. A
 //! learner never acts: it is a [`crate::policy::Adviser`] whose answers pass the limits of
@@ -8,7 +7,6 @@
 pub mod adviser;
 pub mod bandit;
 pub mod dqn;
-pub mod drift;
 pub mod environment;
 pub mod model;
 pub mod network;

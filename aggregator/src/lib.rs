@@ -5,6 +5,7 @@
 
 // Core: pure. No clock, no I/O, no randomness of its own.
 pub mod units;
+pub mod chance;
 pub mod queueing;
 pub mod usual;
 pub mod journal;

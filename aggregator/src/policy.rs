@@ -148,7 +148,11 @@ impl Policy {
             learned: None,
             needed: observation.rps.map(|rps| replicas_for(rps.get(), capacity.get())),
             forecast,
-            scale_in: config.scale_in,
+            // A forecast that was promoted on another load must be so again.
+            scale_in: match curve.and_then(|curve| curve.drift) {
+                Some(_) => ScaleIn::Observed,
+                None => config.scale_in,
+            },
             missed,
             capacity,
         }

@@ -10,6 +10,7 @@ mod contest;
 mod errors;
 mod freshness;
 mod futility;
+mod guard;
 
 use std::collections::VecDeque;
 
@@ -23,6 +24,7 @@ use behavior::{Recommendations, ReplicaHistory};
 use errors::ErrorBaseline;
 use freshness::{Freshness, Trust};
 use futility::Futility;
+use guard::{Guard, Lane};
 
 pub use blast::BlastLedger;
 pub use cluster::UNSCHEDULABLE_FOR;
@@ -82,26 +84,6 @@ pub struct Safety {
     /// See [`Safety::hand_back`].
     #[serde(skip)]
     handed_back: Option<u32>,
-}
-
-/// Replicas on their way through the guards, and those that bound.
-struct Lane {
-    replicas: u32,
-    guards: Vec<GuardRecord>,
-}
-
-impl Lane {
-    fn guard(&mut self, name: &str, replicas: u32, reason: impl FnOnce() -> String) {
-        if replicas != self.replicas {
-            self.guards.push(GuardRecord {
-                guard: name.to_owned(),
-                from_replicas: self.replicas,
-                to_replicas: replicas,
-                reason: reason(),
-            });
-            self.replicas = replicas;
-        }
-    }
 }
 
 impl Safety {
@@ -209,17 +191,17 @@ impl Safety {
             Source::Promoted => lane.replicas,
             Source::Observed | Source::Counterfactual => stabilized,
         };
-        lane.guard("stabilization", stabilized, || {
+        lane.guard(Guard::Stabilization, stabilized, || {
             "an earlier recommendation in the window holds".to_owned()
         });
         let limited = self.history.limit(input.now, current, lane.replicas, behavior);
-        lane.guard("rate_limit", limited, || "as fast as the policies allow".to_owned());
+        lane.guard(Guard::RateLimit, limited, || "as fast as the policies allow".to_owned());
         let (min, max) = (input.config.min_replicas, input.config.max_replicas);
-        lane.guard("bounds", lane.replicas.clamp(min, max), || {
+        lane.guard(Guard::Bounds, lane.replicas.clamp(min, max), || {
             format!("between min_replicas {min} and max_replicas {max}")
         });
         if let Some(replicas) = self.handed_back.filter(|_| source != Source::Counterfactual) {
-            lane.guard("handed_back", current.max(replicas.min(max)), || {
+            lane.guard(Guard::HandedBack, current.max(replicas.min(max)), || {
                 "somebody else's turn begins, with the replicas that it had".to_owned()
             });
         }
@@ -268,16 +250,16 @@ impl Input<'_> {
         let (current, config) = (self.current, self.config);
         let mut lane = Lane { replicas: proposed.unwrap_or(current), guards: Vec::new() };
         let (min, max) = (config.min_replicas, config.max_replicas);
-        lane.guard("bounds", lane.replicas.clamp(min, max), || {
+        lane.guard(Guard::Bounds, lane.replicas.clamp(min, max), || {
             format!("between min_replicas {min} and max_replicas {max}")
         });
         match self.trust {
             Trust::Stale { age, fallback: Some(fallback) } => {
-                lane.guard("stale_fallback", current.max(*fallback), || {
+                lane.guard(Guard::StaleFallback, current.max(*fallback), || {
                     format!("no telemetry for {:.0} s", age.as_secs_f64())
                 });
             }
-            Trust::Stale { age, fallback: None } => lane.guard("stale_hold", current, || {
+            Trust::Stale { age, fallback: None } => lane.guard(Guard::StaleHold, current, || {
                 format!("no telemetry for {:.0} s", age.as_secs_f64())
             }),
             Trust::NotYet { cause, remaining } if lane.replicas < current => {
@@ -288,22 +270,22 @@ impl Input<'_> {
             Trust::NotYet { .. } | Trust::Full => {}
         }
         if self.missed_lately && lane.replicas < current {
-            lane.guard("objective_missed", current, || {
+            lane.guard(Guard::ObjectiveMissed, current, || {
                 format!("the objective was missed in the last {CALM_AFTER_MISS} decision intervals")
             });
         }
         if let Some(usual) = self.failing.filter(|_| lane.replicas < current) {
-            lane.guard("errors", current, || {
+            lane.guard(Guard::Errors, current, || {
                 format!("more requests fail than the usual {:.1} %", usual * 100.0)
             });
         }
         if let Some(most) = self.futile_above.filter(|_| lane.replicas > current) {
-            lane.guard("futile", lane.replicas.min(most.max(current)), || {
+            lane.guard(Guard::Futile, lane.replicas.min(most.max(current)), || {
                 "the last two raises did not make it faster; is something else slow?".to_owned()
             });
         }
         if self.in_burst && lane.replicas < current {
-            lane.guard("burst", current, || {
+            lane.guard(Guard::Burst, current, || {
                 format!("a burst in the last {:?}", config.burst.stable_window)
             });
         }

@@ -53,12 +53,26 @@ pub enum Shadow {
 }
 
 impl Shadow {
-    /// What it is called.
+    /// What settings call it.
     pub fn name(&self) -> &str {
         match self {
             Self::Configured => "configured",
             Self::Known(choice) => choice.name(),
             Self::Learned(candidate) => &candidate.name,
+        }
+    }
+
+    /// What its scores are kept under: of a model with several versions, each has its own.
+    pub fn label(&self) -> String {
+        self.version()
+            .map_or_else(|| self.name().to_owned(), |version| format!("{}@{version}", self.name()))
+    }
+
+    /// Which version of its model it is, where there are several.
+    pub const fn version(&self) -> Option<u64> {
+        match self {
+            Self::Learned(candidate) => candidate.version,
+            Self::Configured | Self::Known(_) => None,
         }
     }
 
@@ -132,7 +146,7 @@ impl Shadows {
         now: Timestamp,
     ) -> Self {
         let policies: Vec<_> = iter::once(Shadow::Configured).chain(others).collect();
-        board.retain(|name| policies.iter().any(|policy| policy.name() == name));
+        board.retain(|label| policies.iter().any(|policy| policy.label() == label));
         let objective = &config.objective;
         let slow = (1.0 - objective.quantile.get()).max(1e-6);
         let scenario = Scenario {
@@ -151,12 +165,44 @@ impl Shadows {
         config.capacity = CapacitySource::Fixed;
         let replica = ReplicaModel::new(&scenario, config.target_rps_per_replica.get());
         let actual = Cluster::new(&scenario, 1);
-        board.promotion = config.promotion.as_ref().map(|terms| {
+        board.promotion = candidate(&config, &policies).map(|label| {
             let before = board.promotion.take();
-            let goes_on = before.filter(|before| before.candidate() == terms.candidate);
-            goes_on.unwrap_or_else(|| Promotion::new(&terms.candidate, now))
+            let goes_on = before.filter(|before| before.candidate() == label);
+            goes_on.unwrap_or_else(|| Promotion::new(&label, now))
         });
         Self { config, policies, scenario, replica, twins: Vec::new(), actual, board, last: None }
+    }
+
+    /// The policies beside the one in charge, the settings first.
+    pub fn policies(&self) -> &[Shadow] {
+        &self.policies
+    }
+
+    /// Takes another version of a policy in the place of the one there is. It begins as a shadow, with
+    /// the replicas that there are and no scores; was the one before it further, that is given.
+    pub fn replace(&mut self, policy: Shadow, now: Timestamp) -> Option<Change> {
+        let place = self.policies.iter_mut().find(|known| known.name() == policy.name())?;
+        let before = std::mem::replace(place, policy);
+        let policy = place.clone();
+        let label = policy.label();
+        if let Some((at, ready, replicas)) = self.last {
+            let twin = self.twin(&policy, at, ready, replicas);
+            let old = self.twins.iter_mut().find(|old| old.name == before.label());
+            if let Some(old) = old {
+                *old = twin;
+            }
+        }
+        let old_label = before.label();
+        self.board.retain(|known| known != old_label);
+        let is_candidate = self.board.promotion.as_ref()?.candidate() == old_label;
+        let promotion = is_candidate.then(|| Promotion::new(&label, now))?;
+        let before = self.board.promotion.replace(promotion)?.view();
+        (before.stage != Stage::Shadow).then(|| Change {
+            reason: format!("another version came in the place of {}", before.candidate),
+            candidate: label,
+            from: before.stage,
+            to: Stage::Shadow,
+        })
     }
 
     /// The scores so far.
@@ -253,7 +299,8 @@ impl Shadows {
     /// Lets the candidate go on or back.
     fn promote(&mut self, now: Timestamp, measured: &Entry) -> Option<Change> {
         let terms = self.config.promotion.as_ref()?;
-        let scores = self.board.gate_scores(&terms.candidate, Shadow::Configured.name());
+        let label = self.board.promotion.as_ref()?.candidate();
+        let scores = self.board.gate_scores(label, Shadow::Configured.name());
         let promotion = self.board.promotion.as_mut()?;
         promotion.observe(terms, now, measured);
         promotion.consider(terms, self.config.objective.budget.get(), now, &scores)
@@ -261,14 +308,16 @@ impl Shadows {
 
     /// Every policy begins with the replicas that there are.
     fn begin(&mut self, moment: &Moment<'_>, ready: u32, replicas: u32) {
-        let twin = |shadow: &Shadow| {
-            let mut cluster = Cluster::new(&self.scenario, ready);
-            cluster.order(replicas);
-            let decider = shadow.decider(&self.config, moment.now);
-            Twin::new(shadow.name(), decider, cluster)
-        };
+        let twin = |shadow| self.twin(shadow, moment.now, ready, replicas);
         self.twins = self.policies.iter().map(twin).collect();
         self.actual = Cluster::new(&self.scenario, ready);
+    }
+
+    /// A policy that begins with the replicas that there are.
+    fn twin(&self, shadow: &Shadow, now: Timestamp, ready: u32, replicas: u32) -> Twin {
+        let mut cluster = Cluster::new(&self.scenario, ready);
+        cluster.order(replicas);
+        Twin::new(&shadow.label(), shadow.decider(&self.config, now), cluster)
     }
 
     /// Scores the replicas that there are: as measured, and through the model.
@@ -297,6 +346,13 @@ impl Shadows {
         let entries = [measured, modelled].map(|outcome| Entry::new(&outcome, is_change, interval));
         self.board.add_actual(moment.now, entries)
     }
+}
+
+/// Label of the policy that the terms of promotion name.
+fn candidate(config: &WorkloadConfig, policies: &[Shadow]) -> Option<String> {
+    let terms = config.promotion.as_ref()?;
+    let named = policies.iter().find(|policy| policy.name() == terms.candidate);
+    Some(named.map_or_else(|| terms.candidate.clone(), Shadow::label))
 }
 
 #[cfg(test)]

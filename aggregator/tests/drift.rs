@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use foresail_aggregator::learning::drift::{
+use foresail_aggregator::forecast::drift::{
     Adwin, AdwinSettings, Detector, Kswin, KswinSettings, PageHinkley, PageHinkleySettings,
 };
 use serde::Deserialize;

@@ -106,7 +106,7 @@ PREAMBLE = """# Metrics
 What `/metrics` has, in the OpenMetrics format. This page is written by `python3 tools/docs settings` from what a running
 aggregator answers, and a test fails when it is out of date.
 
-Those of a workload carry `namespace` and `workload`, those of outcomes a `result`, `guard`, `from` or `answer`, latencies a
+Those of a workload carry `namespace` and `workload`, those of outcomes a `result`, `guard`, `stream`, `from` or `answer`, latencies a
 `quantile`. A gauge whose value is not known is left out: not known is not zero.
 """
 

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::state::ControlStatus;
 use super::{ApiError, Shared, find};
+use crate::forecast::Stream;
 use crate::forecast::online::{EXPERT_NAMES, Score};
 use crate::store::DECISIONS_KEPT;
 
@@ -39,8 +40,18 @@ struct ForecastView {
     model: Option<String>,
     issued_at: Option<f64>,
     points: Vec<PointView>,
+    /// What has changed of late.
+    drift: Option<DriftView>,
     /// How well it has been doing, by horizon.
     scores: Vec<ScoreView>,
+}
+
+/// A change of the load.
+#[derive(Serialize)]
+struct DriftView {
+    /// `errors` of the forecast, or the `load` itself.
+    stream: Stream,
+    since: f64,
 }
 
 /// How well the forecast of one horizon has been doing lately.
@@ -113,6 +124,9 @@ pub(super) async fn forecast(
         Some(curve) => ForecastView {
             scores,
             issued_at: Some(curve.issued_at.as_secs_f64()),
+            drift: curve
+                .drift
+                .map(|drift| DriftView { stream: drift.stream, since: drift.since.as_secs_f64() }),
             points: curve
                 .points
                 .iter()

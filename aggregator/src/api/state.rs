@@ -174,6 +174,8 @@ pub struct ControlCounters {
     pub missed_requests: AtomicU64,
     /// How often a candidate came to each stage of promotion.
     pub promotions: Mutex<BTreeMap<&'static str, u64>>,
+    /// Changes of the load by what told of them.
+    pub drifts: Mutex<BTreeMap<&'static str, u64>>,
     /// How often each guard bound.
     pub guards: Mutex<BTreeMap<String, u64>>,
 }

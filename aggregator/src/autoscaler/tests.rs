@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::Config;
+use crate::forecast::{Drift, EXCEEDANCE, Point, Stream, Tail};
 use crate::units::Ratio;
 
 fn config() -> WorkloadConfig {
@@ -82,6 +83,43 @@ fn a_model_fault_leaves_the_reactive_answer_and_is_said_aloud() {
     let step = autoscaler.step(at(100), &observed(at(100), 76.0, 5));
     assert_eq!(step.decision.desired_replicas, 10, "{:?}", step.decision);
     assert!(step.decision.reason.contains("model_fault (reactive only: it panicked)"));
+}
+
+/// A forecast that is certain of this rate.
+fn certain(now: Timestamp, rate: f64, drift: Option<Drift>) -> Curve {
+    let rps = Rps::new(rate).unwrap();
+    let point = |ahead: usize| Point {
+        at: now + Duration::from_secs(5) * u32::try_from(ahead).unwrap(),
+        ahead,
+        point: rps,
+        lower: rps,
+        upper: rps,
+        tail: Tail::new([rate; EXCEEDANCE.len()]).unwrap(),
+        boosted_share: 0.0,
+    };
+    let points = [1, 5, 10, 20].map(point).into();
+    Curve { model: "ensemble".into(), issued_at: now, points, drift }
+}
+
+#[test]
+fn while_a_change_counts_a_promoted_forecast_does_not_scale_in_by_itself() {
+    let mut config = config();
+    config.scale_in = ScaleIn::Forecast;
+    let fewest = |drift: Option<Drift>| {
+        let mut autoscaler = Autoscaler::new(&config, at(0));
+        let mut decide = |second: u64, rate: f64| {
+            let curve = certain(at(second), rate, drift);
+            autoscaler.step_with(at(second), &observed(at(second), rate, 20), Some(&curve)).decision
+        };
+        (5..=400).step_by(5).for_each(|second| _ = decide(second, 200.0));
+        let after: Vec<Decision> =
+            (405..=450).step_by(5).map(|second| decide(second, 100.0)).collect();
+        assert!(after.iter().all(|it| it.reason.contains("drift (") == drift.is_some()));
+        after.iter().map(|decision| decision.desired_replicas).min().unwrap()
+    };
+    let drift = Drift { stream: Stream::Load, since: at(390) };
+    assert!(fewest(None) <= 11, "{}", fewest(None));
+    assert_eq!(fewest(Some(drift)), 20, "the stabilization window is the floor again");
 }
 
 #[test]

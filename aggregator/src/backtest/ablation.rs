@@ -23,6 +23,7 @@ pub(super) const fn name(part: Part) -> &'static str {
         Part::CalmAfterMiss => "foresail-without-calm-after-miss",
         Part::RateLimit => "foresail-without-rate-limit",
         Part::FreshTelemetry => "foresail-without-fresh-telemetry",
+        Part::Drift => "foresail-without-drift",
     }
 }
 

@@ -34,8 +34,10 @@ pub enum Choice {
 /// A learned policy that is replayed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
-    /// What the report calls it.
+    /// What settings and the report call it.
     pub name: String,
+    /// Which of its versions it is, where there are several.
+    pub version: Option<u64>,
     /// What it has learned.
     pub model: Arc<Model>,
     /// How far it is trusted.

@@ -12,8 +12,9 @@ const DRAWS: usize = 2_000;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gate {
-    /// The policy that is tested, by its name in the report.
-    pub candidate: String,
+    /// The policy that is tested, by its name in the report. Default: the only model that is replayed.
+    #[serde(default)]
+    pub candidate: Option<String>,
     /// The policy that it would replace. Default `foresail`.
     #[serde(default = "foresail")]
     pub incumbent: String,
@@ -61,6 +62,9 @@ pub enum GateError {
     /// A policy was not replayed.
     #[error("the gate names {0}, which was not replayed; add it to --policies")]
     NoPolicy(String),
+    /// It names no candidate, and there is not exactly one model.
+    #[error("the gate names no candidate; name it, or exactly one model in --policies")]
+    NoCandidate,
 }
 
 /// What was found.
@@ -80,7 +84,8 @@ impl Gate {
     /// # Errors
     /// [`GateError`] when it lacks one of the two policies.
     pub fn judge(&self, report: &Report) -> Result<Passage, GateError> {
-        let (own, other) = (runs(report, &self.candidate)?, runs(report, &self.incumbent)?);
+        let candidate = self.candidate.as_ref().ok_or(GateError::NoCandidate)?;
+        let (own, other) = (runs(report, candidate)?, runs(report, &self.incumbent)?);
         let cost =
             |run: &Run| run.score.cost_over_oracle + self.violation_price * run.score.violation;
         let ratios: Vec<f64> =
@@ -142,7 +147,7 @@ fn mean(values: &[f64]) -> f64 {
 
 /// Of the exponential of the mean.
 fn interval(values: &[f64]) -> (f64, f64) {
-    let mut chance = crate::simulate::Chance::new(1);
+    let mut chance = crate::chance::Chance::new(1);
     let mut means: Vec<f64> = (0..DRAWS)
         .map(|_| {
             let draw = |_| values.get(chance.below(values.len())).copied().unwrap_or(0.0);
@@ -203,7 +208,7 @@ mod tests {
 
     fn failures(candidate: &[(f64, f64, f64)]) -> Vec<String> {
         let gate = Gate {
-            candidate: "learned".into(),
+            candidate: Some("learned".into()),
             incumbent: foresail(),
             violation_price: 25.0,
             least_gain: 0.02,

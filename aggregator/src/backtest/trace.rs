@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::simulate::{Chance, Grid};
+use crate::chance::Chance;
+use crate::simulate::Grid;
 use crate::units::Timestamp;
 
 pub use time::date;

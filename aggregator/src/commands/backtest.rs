@@ -10,7 +10,7 @@ use clap::Args;
 use super::traces::{Watch, duration, each, read};
 use super::workload;
 use crate::backtest::choice::{Candidate, Choice};
-use crate::backtest::gate::{Gate, Passage};
+use crate::backtest::gate::{Gate, GateError, Passage};
 use crate::backtest::peers::PeerKind;
 use crate::backtest::report::{Report, ScenarioSummary, TraceReport, html, table};
 use crate::backtest::run::{Selection, run_trace};
@@ -44,6 +44,10 @@ pub struct Arguments {
     /// when one does not hold.
     #[arg(long)]
     gate: Option<PathBuf>,
+    /// A candidate that passes the gate becomes the newest version in this folder, and is in use from
+    /// then on.
+    #[arg(long, requires = "gate")]
+    accept: Option<PathBuf>,
     /// Write the whole report as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -130,16 +134,20 @@ pub fn run(arguments: &Arguments, mut output: impl Write) -> anyhow::Result<()> 
     if let Some(path) = &arguments.html {
         write(path, &html(&report))?;
     }
-    match gate {
-        Some(gate) => pass(&gate, &report, output),
-        None => Ok(()),
+    let Some(gate) = gate else { return Ok(()) };
+    pass(&gate, &report, &mut output)?;
+    if let (Some(folder), Some(candidate)) = (&arguments.accept, &gate.candidate) {
+        let path = models::accept(candidate, folder)?;
+        writeln!(output, "{} is in use", path.display())?;
     }
+    Ok(())
 }
 
 /// Says whether the candidate passes; an error when it does not.
-fn pass(gate: &Gate, report: &Report, mut output: impl Write) -> anyhow::Result<()> {
+fn pass(gate: &Gate, report: &Report, output: &mut impl Write) -> anyhow::Result<()> {
     let Passage { cost_ratio, interval, failures } = gate.judge(report)?;
-    let (candidate, incumbent) = (&gate.candidate, &gate.incumbent);
+    let candidate = gate.candidate.as_deref().unwrap_or_default();
+    let incumbent = &gate.incumbent;
     let (low, high) = interval;
     writeln!(
         output,
@@ -170,17 +178,7 @@ fn plan(arguments: &Arguments) -> anyhow::Result<Plan> {
     let config = workload(arguments.config.as_deref())?;
     let (policies, learned) = policies(&arguments.policies)?;
     let selection = Selection { policies, learned, sweep: arguments.sweep };
-    let gate = arguments.gate.as_deref().map(read_gate).transpose()?;
-    if let Some(gate) = &gate {
-        let known = selection.names().any(|name| name == gate.candidate);
-        if !known || !selection.names().any(|name| name == gate.incumbent) {
-            bail!(
-                "the gate compares {} with {}; name both in --policies",
-                gate.candidate,
-                gate.incumbent
-            );
-        }
-    }
+    let gate = arguments.gate.as_deref().map(|path| read_gate(path, &selection)).transpose()?;
     let mut traces = Vec::new();
     for path in &arguments.trace {
         let mut trace = read(path)?;
@@ -246,10 +244,21 @@ fn scenario(arguments: &Arguments) -> anyhow::Result<Scenario> {
     Ok(scenario)
 }
 
-fn read_gate(path: &Path) -> anyhow::Result<Gate> {
+/// The gate of a file, whose two policies must be among those that are replayed.
+fn read_gate(path: &Path, selection: &Selection) -> anyhow::Result<Gate> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("{} cannot be read", path.display()))?;
-    serde_saphyr::from_str(&text).with_context(|| format!("{} is no gate", path.display()))
+    let mut gate: Gate =
+        serde_saphyr::from_str(&text).with_context(|| format!("{} is no gate", path.display()))?;
+    if let ([only], None) = (selection.learned.as_slice(), &gate.candidate) {
+        gate.candidate = Some(only.name.clone());
+    }
+    let candidate = gate.candidate.as_ref().ok_or(GateError::NoCandidate)?;
+    let known = selection.names().any(|name| name == candidate);
+    if !known || !selection.names().any(|name| name == gate.incumbent) {
+        bail!("the gate compares {candidate} with {}; name both in --policies", gate.incumbent);
+    }
+    Ok(gate)
 }
 
 /// Policies by name, and learned ones by file.

@@ -4,7 +4,6 @@ mod chart;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -17,7 +16,8 @@ use crate::learning::environment::{Perturbation, Recording};
 use crate::learning::model::{About, Kind, fingerprint};
 use crate::learning::perturb::perturbed;
 use crate::learning::reward::Prices;
-use crate::learning::train::{Point, Training, train};
+use crate::learning::train::{Point, Trained, Training, train};
+use crate::models::{Versions, put};
 use crate::simulate::{Scenario, World};
 
 /// Steps of an environment that DQN and Q-learning are given.
@@ -35,7 +35,8 @@ pub struct Arguments {
     /// Recorded load, `timestamp,rps` as CSV, also .gz; several may be given.
     #[arg(long, required = true, num_args = 1..)]
     trace: Vec<PathBuf>,
-    /// The model's file; beside it, with the endings .json and .png, metrics and learning curve.
+    /// The model's file, or a folder, to which a version is added that is in use from then on;
+    /// beside the model, with the endings .json and .png, metrics and learning curve.
     #[arg(long)]
     out: PathBuf,
     /// Configuration of `foresail serve`; its first workload's settings are used.
@@ -122,18 +123,34 @@ pub fn run(arguments: &Arguments, mut output: impl Write) -> anyhow::Result<()> 
     });
     let trained = done.into_iter().next().context("nothing was trained")?;
     let about = &trained.model.about;
-    replace(&arguments.out, &trained.model.to_bytes()?)?;
-    let metrics = Metrics { about, curve: &trained.curve };
-    let text = serde_json::to_string_pretty(&metrics)? + "\n";
-    replace(&arguments.out.with_extension("json"), text.as_bytes())?;
-    replace(&arguments.out.with_extension("png"), &chart::png(&trained.curve)?)?;
+    let path = keep(&arguments.out, &trained)?;
     let ratio = about.validation_cost_ratio;
     writeln!(
         output,
         "{}: {steps} steps on {count} loads; cost {ratio:.4} of the answer left alone on the part that was not trained on",
-        arguments.out.display()
+        path.display()
     )?;
     Ok(())
+}
+
+/// Puts the model in its file, or into a folder as its newest version; gives the model's file.
+fn keep(out: &Path, trained: &Trained) -> anyhow::Result<PathBuf> {
+    let model = trained.model.to_bytes()?;
+    let metrics = Metrics { about: &trained.model.about, curve: &trained.curve };
+    let metrics = serde_json::to_string_pretty(&metrics)? + "\n";
+    let beside = [("json", metrics.into_bytes()), ("png", chart::png(&trained.curve)?)];
+    let says = || format!("{} cannot be written", out.display());
+    if out.is_dir() || out.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        let beside = beside.each_ref().map(|(ending, bytes)| (*ending, bytes.as_slice()));
+        let versions = Versions::of(out);
+        let number = versions.add(&model, &beside).with_context(says)?;
+        return Ok(versions.path(number));
+    }
+    put(out, &model).with_context(says)?;
+    for (ending, bytes) in beside {
+        put(&out.with_extension(ending), &bytes).with_context(says)?;
+    }
+    Ok(out.to_owned())
 }
 
 /// Every trace, and what is invented beside it.
@@ -162,20 +179,4 @@ fn loads(arguments: &Arguments, scenario: &Scenario) -> anyhow::Result<(Vec<Worl
         names.push(trace.name);
     }
     Ok((worlds, names))
-}
-
-/// Puts a file in place whole or not at all, whenever the process ends.
-fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    static NUMBER: AtomicU64 = AtomicU64::new(0);
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let mut name = path.file_name().context("--out is no file name")?.to_owned();
-    name.push(format!(".{}.{number}.part", std::process::id()));
-    let part = path.with_file_name(name);
-    let write = || -> std::io::Result<()> {
-        let mut file = std::fs::File::create(&part)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&part, path)
-    };
-    write().with_context(|| format!("{} cannot be written", path.display()))
 }

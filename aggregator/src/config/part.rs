@@ -25,11 +25,13 @@ pub enum Part {
     RateLimit,
     /// Telemetry that is fresh: it comes a minute late instead.
     FreshTelemetry,
+    /// What follows when the load has changed: a held scale-in and a challenger of the trees.
+    Drift,
 }
 
 impl Part {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Trees,
         Self::Scale,
         Self::Experts,
@@ -41,13 +43,19 @@ impl Part {
         Self::CalmAfterMiss,
         Self::RateLimit,
         Self::FreshTelemetry,
+        Self::Drift,
     ];
 
     /// Whether leaving it out changes the forecast, and not only what is made of it.
     pub const fn is_of_forecast(self) -> bool {
         matches!(
             self,
-            Self::Trees | Self::Scale | Self::Experts | Self::Recalibration | Self::FreshTelemetry
+            Self::Trees
+                | Self::Scale
+                | Self::Experts
+                | Self::Recalibration
+                | Self::FreshTelemetry
+                | Self::Drift
         )
     }
 

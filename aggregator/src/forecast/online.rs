@@ -4,6 +4,7 @@
 //! them; boosted quantile trees, refitted now and then, mixed in by how well they do.
 
 mod boosted;
+mod challenge;
 mod experts;
 mod histogram;
 mod lane;
@@ -16,6 +17,7 @@ use super::tail::Tail;
 use crate::config::Part;
 use crate::features::{self, Calendar, LINEAR, Origin, Scanner, Track};
 use boosted::{BoostJob, LEVELS, Record, Scratch, Trees};
+use challenge::Challenge;
 use experts::Smoothers;
 use lane::{Lane, Now};
 use score::Watch;
@@ -93,6 +95,10 @@ pub struct Online {
     trees: Vec<Trees>,
     /// Those before them: the mean of two days' trees errs less than either.
     trees_before: Vec<Trees>,
+    /// Trees that may take their place.
+    challenge: Option<Challenge>,
+    /// Whether a challenger is to be grown at once.
+    wants_challenge: bool,
     records: Vec<Record>,
     watches: Vec<Watch>,
     scratch: Scratch,
@@ -103,11 +109,17 @@ pub struct Online {
 
 /// Trees that were grown, for [`Online::install`].
 #[derive(Debug)]
-pub struct Grown(Vec<Trees>);
+pub struct Grown {
+    trees: Vec<Trees>,
+    is_challenge: bool,
+}
 
 /// The work of growing trees; runs on any thread.
 #[derive(Debug)]
-pub struct GrowJob(BoostJob);
+pub struct GrowJob {
+    job: BoostJob,
+    is_challenge: bool,
+}
 
 impl GrowJob {
     /// Grows the trees.
@@ -115,7 +127,7 @@ impl GrowJob {
     /// # Errors
     /// [`ForecastError::TooShort`] and others of the fit.
     pub fn run(&self) -> Result<Grown, ForecastError> {
-        self.0.run().map(Grown)
+        Ok(Grown { trees: self.job.run()?, is_challenge: self.is_challenge })
     }
 }
 
@@ -131,6 +143,8 @@ impl Online {
             lanes: Vec::new(),
             trees: Vec::new(),
             trees_before: Vec::new(),
+            challenge: None,
+            wants_challenge: false,
             records: Vec::new(),
             watches: Vec::new(),
             scratch: Scratch::default(),
@@ -182,6 +196,7 @@ impl Online {
         for watch in &mut self.watches {
             watch.learn(index, known);
         }
+        self.judge(index, known);
         self.steps += 1;
         if self.steps.is_multiple_of(SOLVE_EVERY)
             || (self.steps < 240 && self.steps.is_multiple_of(20))
@@ -189,6 +204,22 @@ impl Online {
             self.lanes.iter_mut().for_each(Lane::refit);
         }
         self.forecast(index, at)
+    }
+
+    /// Lets the challenger take over where it does better, and go where it does not.
+    fn judge(&mut self, index: u64, x: Option<f64>) {
+        let Some(challenge) = &mut self.challenge else { return };
+        challenge.learn(index, x);
+        let Some(wins) = challenge.verdict() else { return };
+        if let Some(challenge) = self.challenge.take().filter(|_| wins) {
+            self.trees = challenge.into_trees();
+            self.trees_before.clear();
+        }
+    }
+
+    /// The load has changed: what is learned from it is to challenge the trees in use.
+    pub fn want_challenge(&mut self) {
+        self.wants_challenge = !self.trees.is_empty();
     }
 
     fn forecast(&mut self, index: u64, at: usize) -> Outlook {
@@ -218,6 +249,10 @@ impl Online {
             if let (Some(quantiles), Some(record)) =
                 (grown_quantiles(grown, &now, &origin, &mut self.scratch), record)
             {
+                let origin_of = (&now, &origin, &mut self.scratch);
+                if let Some(challenge) = &mut self.challenge {
+                    challenged(challenge, index, quantiles, origin_of);
+                }
                 let said = record.tail(&quantiles);
                 record.remember(index, quantiles, linear.tail);
                 share = record.share(self.calendar.day);
@@ -250,29 +285,51 @@ impl Online {
 
     /// The work of growing trees, when it is due.
     pub fn grow_job(&mut self) -> Option<GrowJob> {
-        if self.settings.boosted.is_empty() || self.steps < self.next_boost {
+        let is_due = self.steps >= self.next_boost;
+        let is_challenge = self.wants_challenge && !is_due;
+        if self.settings.boosted.is_empty() || !(is_due || is_challenge) {
             return None;
         }
-        self.next_boost = next_boost(self.steps, self.calendar);
+        self.wants_challenge = false;
+        if is_due {
+            self.next_boost = next_boost(self.steps, self.calendar);
+        }
         let first = self.track.first();
         let horizons = self
             .lanes
             .iter()
             .filter(|lane| self.settings.boosted.contains(&lane.ahead()))
             .map(|lane| (lane.ahead(), lane.linear_weights().to_vec()));
-        Some(GrowJob(BoostJob {
+        let job = BoostJob {
             values: self.track.values().to_vec(),
             first,
             gaps: (0..self.track.len() as u64).map(|at| self.track.is_gap(first + at)).collect(),
             calendar: self.calendar,
             horizons: horizons.collect(),
-        }))
+        };
+        Some(GrowJob { job, is_challenge })
     }
 
-    /// Takes grown trees; what the old ones' errors taught stays.
+    /// Takes grown trees, a challenger on trial; what the old ones' errors taught stays.
     pub fn install(&mut self, grown: Grown) {
-        self.trees_before = std::mem::replace(&mut self.trees, grown.0);
+        if grown.is_challenge {
+            self.challenge = Some(Challenge::new(grown.trees, self.calendar.hour()));
+        } else {
+            self.trees_before = std::mem::replace(&mut self.trees, grown.trees);
+        }
     }
+}
+
+/// Notes what champion and challenger say of the same step.
+fn challenged(
+    challenge: &mut Challenge,
+    index: u64,
+    champion: [f64; LEVELS.len()],
+    (now, origin, scratch): (&Now<'_>, &Origin, &mut Scratch),
+) {
+    let Some(trees) = challenge.trees(origin.ahead) else { return };
+    let challenger = trees.quantiles(now.scanner, now.values, now.at, origin, scratch);
+    challenge.say(index + origin.ahead as u64, champion, challenger);
 }
 
 /// What the trees say: those of now, and the mean with those before them where there are any.
@@ -301,3 +358,6 @@ fn first_boost(calendar: Calendar) -> u64 {
 fn next_boost(steps: u64, calendar: Calendar) -> u64 {
     steps + calendar.day as u64
 }
+
+#[cfg(test)]
+mod tests;

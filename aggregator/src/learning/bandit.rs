@@ -15,7 +15,7 @@ pub use exp3::{Exp3, Exp3Settings};
 pub use hedge::{Hedge, HedgeSettings};
 pub use thompson::{Thompson, ThompsonSettings};
 
-use crate::simulate::Chance;
+use crate::chance::Chance;
 
 /// Draws a place by weights; the last when rounding leaves some over.
 fn draw(weights: &[f64], chance: &mut Chance) -> usize {

@@ -5,7 +5,7 @@ mod replay;
 
 use super::environment::Step;
 use super::network::{Activations, Adam, Network, Shape};
-use crate::simulate::Chance;
+use crate::chance::Chance;
 use replay::{Experience, Replay, Returns};
 
 /// How it learns.

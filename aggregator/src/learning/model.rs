@@ -261,7 +261,7 @@ pub fn fingerprint<'a>(series: impl Iterator<Item = &'a [Option<f64>]>) -> Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulate::Chance;
+    use crate::chance::Chance;
 
     fn model(kind: Kind) -> Model {
         let (schema, corrections) = Model::schema();

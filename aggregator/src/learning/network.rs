@@ -6,7 +6,7 @@
 
 use thiserror::Error;
 
-use crate::simulate::Chance;
+use crate::chance::Chance;
 
 /// Widest layer that is accepted from a file.
 const MOST_WIDE: usize = 4_096;

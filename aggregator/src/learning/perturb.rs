@@ -1,7 +1,8 @@
 //! Loads that were never recorded, made of one that was: days drawn anew, the clock shifted, the
 //! level changed, flash crowds spliced in.
 
-use crate::simulate::{Chance, Grid};
+use crate::chance::Chance;
+use crate::simulate::Grid;
 
 /// Share of the days that are replaced by another day of the recording.
 const REPLACED: f64 = 0.3;

@@ -1,7 +1,7 @@
 //! Q-learning on a table (Watkins 1989), with a rate that falls by visits.
 
 use super::network::best;
-use crate::simulate::Chance;
+use crate::chance::Chance;
 
 /// How it learns.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -8,7 +8,7 @@ mod decision_process;
 use super::dqn::{Dqn, DqnSettings};
 use super::environment::Environment;
 use super::tabular::{QSettings, QTable};
-use crate::simulate::Chance;
+use crate::chance::Chance;
 use cartpole::CartPole;
 use decision_process::DecisionProcess;
 

@@ -11,8 +11,9 @@ use super::network::{Activations, Network};
 use super::reward::Prices;
 use super::tabular::{QSettings, QTable};
 use super::view::{CORRECTIONS, INPUTS, KEEP, STATES, state};
+use crate::chance::Chance;
 use crate::config::WorkloadConfig;
-use crate::simulate::{Chance, Scenario};
+use crate::simulate::Scenario;
 
 /// Steps of a training episode: four hours at 15 s.
 const EPISODE: usize = 960;

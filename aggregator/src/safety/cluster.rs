@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Lane;
+use super::guard::{Guard, Lane};
 use crate::journal::{ClusterFacts, Pause};
 
 /// How long no node is found for a pod before nothing more is asked for.
@@ -17,11 +17,11 @@ pub(super) fn hold(lane: &mut Lane, facts: &ClusterFacts, current: u32) {
             Pause::Out => lane.replicas > current,
         };
         if holds {
-            lane.guard("paused", current, || "paused for all targets".to_owned());
+            lane.guard(Guard::Paused, current, || "paused for all targets".to_owned());
         }
     }
     if facts.contested {
-        lane.guard("contested", current, || {
+        lane.guard(Guard::Contested, current, || {
             "somebody else writes the replicas too; edit the resource to try again".to_owned()
         });
     }
@@ -29,7 +29,7 @@ pub(super) fn hold(lane: &mut Lane, facts: &ClusterFacts, current: u32) {
         hold_down(lane, facts, current);
     } else if facts.unschedulable_pods > 0 {
         let count = facts.unschedulable_pods;
-        lane.guard("unschedulable", current, || {
+        lane.guard(Guard::Unschedulable, current, || {
             format!("no node was found for {count} pod(s) for {UNSCHEDULABLE_FOR:?}")
         });
     }
@@ -37,17 +37,17 @@ pub(super) fn hold(lane: &mut Lane, facts: &ClusterFacts, current: u32) {
 
 fn hold_down(lane: &mut Lane, facts: &ClusterFacts, current: u32) {
     if facts.rollout {
-        lane.guard("rollout", current, || "a rollout is in progress".to_owned());
+        lane.guard(Guard::Rollout, current, || "a rollout is in progress".to_owned());
     }
     if facts.overdue_pods > 0 {
         let count = facts.overdue_pods;
-        lane.guard("unready", current, || {
+        lane.guard(Guard::Unready, current, || {
             format!("{count} pod(s) are not Ready past their start-up time")
         });
     }
     if let Some(removable) = facts.removable_pods {
         let least = lane.replicas.max(current.saturating_sub(removable));
-        lane.guard("blast_radius", least, || {
+        lane.guard(Guard::BlastRadius, least, || {
             format!("{removable} more pod(s) may go from all targets together")
         });
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::guard::Guard;
 use crate::config::WorkloadConfig;
 use crate::journal::{MAX_FUTURE, Observation};
 use crate::units::Timestamp;
@@ -29,14 +30,14 @@ pub(super) enum Cause {
 }
 
 impl Cause {
-    /// Stable name of the guard.
-    pub(super) const fn guard(self) -> &'static str {
+    /// The guard that holds because of it.
+    pub(super) const fn guard(self) -> Guard {
         match self {
-            Self::Started => "restart_floor",
-            Self::Old => "clean_window",
-            Self::Coverage => "coverage",
-            Self::ReplicasUnknown => "replicas_unknown",
-            Self::Repeated => "repeated",
+            Self::Started => Guard::RestartFloor,
+            Self::Old => Guard::CleanWindow,
+            Self::Coverage => Guard::Coverage,
+            Self::ReplicasUnknown => Guard::ReplicasUnknown,
+            Self::Repeated => Guard::Repeated,
         }
     }
 

@@ -1,9 +1,22 @@
+mod guards;
+
+use std::cell::Cell;
 use std::time::Duration;
 
 use super::*;
 use crate::config::{Config, ScaleIn};
 use crate::journal::Pause;
 use crate::units::{Ratio, Rps};
+
+thread_local! {
+    /// The guard that a test does without.
+    static LEFT_OUT: Cell<Option<Guard>> = const { Cell::new(None) };
+}
+
+/// Whether the running test does without this guard.
+pub(super) fn is_left_out(guard: Guard) -> bool {
+    LEFT_OUT.get() == Some(guard)
+}
 
 fn config(more: &str) -> WorkloadConfig {
     let text = format!(

@@ -1,6 +1,7 @@
 //! The loop that decides for one workload: ask, look, decide, record, write.
 
 mod policies;
+mod versions;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
@@ -14,6 +15,7 @@ use crate::actuate::{Acts, Actuation, Actuator, Outcome};
 use crate::api::{App, Control, ControlCounters, in_full};
 use crate::autoscaler::{Autoscaler, Snapshot, Step};
 use crate::clock;
+use crate::forecast::Drift;
 use crate::ingest::{Record, Recorded, Workload};
 use crate::journal::Observation;
 use crate::safety::Approved;
@@ -49,6 +51,11 @@ pub(super) struct ControlLoop {
     leader: Option<String>,
     /// Whether the scores must be stored at once.
     board_changed: bool,
+    /// When it was last looked whether another version of a model is in use, and whether all of them
+    /// could be had.
+    versions: (Option<Timestamp>, bool),
+    /// The change of the load that was last told of.
+    drift: Option<Drift>,
     source_works: Option<bool>,
     last_write: Option<Timestamp>,
 }
@@ -75,6 +82,8 @@ impl ControlLoop {
             shadows: Some(shadows),
             leader: None,
             board_changed: false,
+            versions: (None, true),
+            drift: None,
             source_works: None,
             last_write: None,
         }
@@ -105,6 +114,7 @@ impl ControlLoop {
         let now = clock::now();
         let Some((since, observation)) = self.observe(now, replicas.as_ref()) else { return };
         self.judge(now, since, &observation);
+        self.renew(now).await;
         let acts = self.follow(now, replicas.as_ref());
         let Some((step, snapshot)) = self.step(now, observation).await else {
             self.leader = None;
@@ -125,6 +135,11 @@ impl ControlLoop {
             let autoscaler = self.lock();
             (autoscaler.forecast().cloned(), autoscaler.scores(), autoscaler.capacity().cloned())
         };
+        if let Some(drift) = curve.as_ref().and_then(|curve| curve.drift)
+            && self.drift.replace(drift) != Some(drift)
+        {
+            ControlCounters::add(&counters.drifts, drift.stream.name());
+        }
         self.control.update(|status| {
             status.replicas = replicas;
             status.decision = Some(decision.clone());

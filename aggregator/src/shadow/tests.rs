@@ -1,5 +1,11 @@
+use std::sync::Arc;
+
 use super::*;
-use crate::config::Config;
+use crate::config::{Approval, Config, PromotionConfig};
+use crate::learning::model::{About, Brain, FORMAT, Kind, Model};
+use crate::learning::reward::Prices;
+use crate::learning::view::{CORRECTIONS, STATES};
+use crate::policy::Standing;
 use crate::store::{from_bytes, to_bytes};
 use crate::units::Ratio;
 
@@ -137,4 +143,66 @@ fn a_candidate_that_came_later_is_compared_over_its_own_time() {
         assert!((score.known_seconds - 300.0).abs() < 1e-6, "{score:?}");
     }
     assert!(scores.measured.unwrap().violation < 1e-9, "the misses were before its time");
+}
+
+/// A model that corrects nothing.
+fn learned(version: u64) -> Shadow {
+    let (schema, corrections) = Model::schema();
+    let about = About {
+        format: FORMAT,
+        kind: Kind::Q,
+        version: "0.1.0".into(),
+        schema,
+        corrections,
+        margin: 0.0,
+        prices: Prices::default(),
+        seed: 1,
+        steps: 1,
+        data: Vec::new(),
+        fingerprint: String::new(),
+        validation_cost_ratio: 1.0,
+    };
+    let brain = Brain::Table(vec![0.0; STATES * CORRECTIONS.len()]);
+    let model = Arc::new(Model { about, brain });
+    let name = "learned:/models".to_owned();
+    Shadow::Learned(Candidate { name, version: Some(version), model, standing: Standing::Promoted })
+}
+
+#[test]
+fn another_version_begins_as_a_shadow_without_scores_and_the_one_before_it_leads_no_longer() {
+    let mut config = config();
+    config.promotion = Some(PromotionConfig {
+        candidate: "learned:/models".into(),
+        approval: Approval::Automatic,
+        least_time: Duration::from_mins(2),
+        least_gain: 0.0,
+        most_violations: 1.0,
+        turn: Duration::from_hours(1),
+        carry_over: Duration::ZERO,
+        least_turns_time: Duration::from_hours(1),
+    });
+    let mut shadows = Shadows::new(&config, vec![learned(1)], Board::default(), at(0));
+    for number in 0..=20 {
+        step(&mut shadows, number, &seen(4));
+    }
+    assert_eq!(shadows.leader(at(20)).label(), "learned:/models@1", "its turn as a canary");
+    let promoted = shadows.board().clone();
+
+    let change = shadows.replace(learned(2), at(20)).unwrap();
+    assert_eq!((change.from, change.to), (Stage::Canary, Stage::Shadow));
+    assert_eq!(change.candidate, "learned:/models@2");
+    assert_eq!(shadows.leader(at(20)).label(), "configured");
+    let names = |shadows: &Shadows| scores(shadows, 40).policies.into_keys().collect::<Vec<_>>();
+    assert_eq!(names(&shadows), ["configured"]);
+    step(&mut shadows, 21, &seen(4));
+    assert_eq!(names(&shadows), ["configured", "learned:/models@2"]);
+    assert_eq!(shadows.board().scores(at(21)).promotion.unwrap().candidate, "learned:/models@2");
+
+    // A process that was killed before that was stored comes back to the same.
+    let again = Shadows::new(&config, vec![learned(2)], promoted.clone(), at(21));
+    assert_eq!(again.leader(at(21)).label(), "configured");
+    assert_eq!(names(&again), ["configured"]);
+    // And with the version it was promoted with, it goes on.
+    let again = Shadows::new(&config, vec![learned(1)], promoted, at(21));
+    assert_eq!(again.leader(at(21)).label(), "learned:/models@1");
 }

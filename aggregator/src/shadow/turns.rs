@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::board::{Entry, Parts};
+use crate::chance::Chance;
 use crate::config::TurnsConfig;
-use crate::simulate::Chance;
 use crate::units::Timestamp;
 
 /// The budget of a month is gone in two days at this rate (Google, "The Site Reliability Workbook",

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::requests::Replicas;
-use super::{Chance, ReplicaModel, Scenario, Service, World};
+use super::{ReplicaModel, Scenario, Service, World};
+use crate::chance::Chance;
 use crate::journal::Observation;
 use crate::units::{Ratio, Rps, Timestamp};
 

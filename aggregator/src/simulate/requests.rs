@@ -11,7 +11,8 @@ mod queue;
 mod sharing;
 
 use super::cluster::QUEUE_SECONDS;
-use super::{Balance, Chance, Discipline, Scenario};
+use super::{Balance, Discipline, Scenario};
+use crate::chance::Chance;
 use queue::Queue;
 use sharing::Sharing;
 

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::support::{frame, now_secs, workload};
 
 /// Ends with the test, whatever happens.
-struct Foresail(Child);
+pub(crate) struct Foresail(pub(crate) Child);
 
 impl Drop for Foresail {
     fn drop(&mut self) {
@@ -28,7 +28,7 @@ fn command(config: &Path) -> Command {
     command
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
@@ -43,8 +43,17 @@ fn write_config(directory: &TempDir, port: u16) -> std::path::PathBuf {
     path
 }
 
-async fn start(config: &Path, url: &str, client: &Client) -> Foresail {
-    let process = Foresail(command(config).spawn().unwrap());
+pub(crate) async fn start(
+    config: &Path,
+    url: &str,
+    client: &Client,
+    directory: Option<&Path>,
+) -> Foresail {
+    let mut command = command(config);
+    if let Some(directory) = directory {
+        command.current_dir(directory);
+    }
+    let process = Foresail(command.spawn().unwrap());
     for _ in 0..200 {
         let ready = client.get(format!("{url}/readyz")).send().await;
         if ready.is_ok_and(|answer| answer.status() == StatusCode::OK) {
@@ -55,7 +64,7 @@ async fn start(config: &Path, url: &str, client: &Client) -> Foresail {
     panic!("foresail is not ready after 10 s");
 }
 
-async fn json_of(client: &Client, url: &str, path: &str) -> Value {
+pub(crate) async fn json_of(client: &Client, url: &str, path: &str) -> Value {
     client.get(format!("{url}{path}")).send().await.unwrap().json().await.unwrap()
 }
 
@@ -103,7 +112,7 @@ async fn a_kill_in_the_middle_loses_and_doubles_nothing() {
     let config = write_config(&directory, port);
     let url = format!("http://127.0.0.1:{port}");
     let client = Client::new();
-    let mut process = start(&config, &url, &client).await;
+    let mut process = start(&config, &url, &client, None).await;
     let begin = now_secs() - 8;
     let stop = Arc::new(AtomicBool::new(false));
     let reports: Vec<_> = (1..=4)
@@ -128,7 +137,7 @@ async fn a_kill_in_the_middle_loses_and_doubles_nothing() {
         };
         process.0.kill().unwrap();
         process.0.wait().unwrap();
-        process = start(&config, &url, &client).await;
+        process = start(&config, &url, &client, None).await;
         // Frames are taken before the loops begin, so it may take a moment.
         let deadline = now_secs() + 20;
         while json_of(&client, &url, "/v1/workloads/demo/web").await["desired_replicas"].is_null() {
@@ -159,7 +168,7 @@ async fn sigterm_saves_everything_and_ends_with_0() {
     let config = write_config(&directory, port);
     let url = format!("http://127.0.0.1:{port}");
     let client = Client::new();
-    let mut process = start(&config, &url, &client).await;
+    let mut process = start(&config, &url, &client, None).await;
     let listening = client.get(format!("{url}/v1/events")).send().await.unwrap();
     let sent = report(client.clone(), url.clone(), 1, now_secs() - 2, |frames| frames < 3).await;
     assert_eq!(sent, Sent { frames: 3, requests: 3 + 4 + 5 });
@@ -168,7 +177,7 @@ async fn sigterm_saves_everything_and_ends_with_0() {
     let status = tokio::task::spawn_blocking(move || process.0.wait().unwrap()).await.unwrap();
     assert_eq!(status.code(), Some(0));
     drop(listening);
-    let _process = start(&config, &url, &client).await;
+    let _process = start(&config, &url, &client, None).await;
     let detail = json_of(&client, &url, "/v1/workloads/demo/web").await;
     assert_eq!(detail["totals"]["inbound"]["requests"], 12);
 }

@@ -10,6 +10,7 @@
 
 mod kill;
 mod support;
+mod versions;
 
 use std::time::Duration;
 

@@ -149,6 +149,9 @@ fn counts(controls: &[Managed<'_>], families: &mut Families<'_>) -> Result<(), f
                 .collect()
         },
     )?;
+    labelled(controls, families, ("forecast_drifts", "Changes of the load", "stream"), |c| {
+        ControlCounters::read(&c.drifts).into_iter().map(|(k, n)| (k.to_owned(), n)).collect()
+    })?;
     labelled(controls, families, ("guards_bound", "Decisions that a guard bound", "guard"), |c| {
         ControlCounters::read(&c.guards).into_iter().collect()
     })

@@ -3,7 +3,7 @@
 //! of Geulen, Vöcking and Winkler 2010).
 
 use super::{Budget, bounded, draw};
-use crate::simulate::Chance;
+use crate::chance::Chance;
 
 /// How it learns.
 #[derive(Clone, Copy, Debug, PartialEq)]

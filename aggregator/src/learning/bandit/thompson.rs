@@ -3,7 +3,7 @@
 
 use super::Budget;
 use super::block::Block;
-use crate::simulate::Chance;
+use crate::chance::Chance;
 
 /// How it learns.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::{Environment, Step};
+use crate::chance::Chance;
 use crate::learning::reward::Prices;
-use crate::simulate::{Chance, Cluster, Outcome, Scenario, World};
+use crate::simulate::{Cluster, Outcome, Scenario, World};
 
 /// Changes of the replicas: shares of them, or single ones.
 pub const DELTAS: [Delta; 7] = [

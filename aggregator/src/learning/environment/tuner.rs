@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use super::{Environment, Step};
 use crate::autoscaler::{Autoscaler, Considered};
+use crate::chance::Chance;
 use crate::config::{ScaleIn, WorkloadConfig};
 use crate::forecast::Curve;
 use crate::learning::reward::Prices;
 use crate::learning::view::{CORRECTIONS, INPUTS, Viewer, corrected};
 use crate::policy::{Advice, Standing};
-use crate::simulate::{Chance, Cluster, Outcome, Scenario, World, settings_for};
+use crate::simulate::{Cluster, Outcome, Scenario, World, settings_for};
 use crate::units::{Rps, Timestamp};
 
 /// A load, and what was forecast at every step of it. Load does not depend on who scales, so the

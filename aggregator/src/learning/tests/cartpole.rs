@@ -1,8 +1,8 @@
 //! The cart and the pole of Barto, Sutton and Anderson (1983), with the constants, the bounds and
 //! the 500 steps of Gymnasium's `CartPole-v1`.
 
+use crate::chance::Chance;
 use crate::learning::environment::{Environment, Step};
-use crate::simulate::Chance;
 
 /// A cart on a track with a pole that must not fall.
 #[derive(Clone, Debug, Default)]

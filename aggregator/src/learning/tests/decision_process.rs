@@ -1,7 +1,7 @@
 //! A Markov decision process that is small enough to be solved exactly.
 
+use crate::chance::Chance;
 use crate::learning::environment::{Environment, Step};
-use crate::simulate::Chance;
 
 /// Probabilities and rewards by state and action.
 #[derive(Clone, Debug)]

@@ -18,7 +18,7 @@ impl ControlLoop {
     /// carried out.
     pub(super) fn follow(&mut self, now: Timestamp, replicas: Option<&ReplicaStatus>) -> Acts {
         let leader = self.shadows.as_ref().map_or(&Shadow::Configured, |it| it.leader(now));
-        let name = (!matches!(leader, Shadow::Configured)).then(|| leader.name().to_owned());
+        let name = (!matches!(leader, Shadow::Configured)).then(|| leader.label());
         if name != self.leader
             && let Some(way) = leader.way(&self.control.config)
         {
@@ -85,7 +85,7 @@ impl ControlLoop {
         }
     }
 
-    fn tell(&mut self, news: &News) {
+    pub(super) fn tell(&mut self, news: &News) {
         let workload = &self.workload.key;
         match news {
             News::Stage(Change { candidate, from, to, reason }) => {

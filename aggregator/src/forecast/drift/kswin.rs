@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use super::Detector;
 use super::kolmogorov::{distance, probability};
-use crate::simulate::Chance;
+use crate::chance::Chance;
 
 /// When it speaks. Defaults are `river`'s.
 #[derive(Clone, Copy, Debug, PartialEq)]
