@@ -7,7 +7,8 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::time::Instant;
+
+use foresail_aggregator::clock;
 
 /// Three days of a wave with bursts, one row a minute.
 fn recording() -> String {
@@ -145,9 +146,9 @@ fn a_training_that_is_killed_leaves_the_version_before_it_in_use() {
             .spawn()
             .unwrap()
     };
-    let clock = Instant::now();
+    let begun = clock::now();
     assert!(begin(1).wait().unwrap().success());
-    let whole = clock.elapsed();
+    let whole = clock::now().since(begun);
     let first = versions(directory.path());
     assert_eq!(in_use(directory.path()), "v000001.safetensors");
 
@@ -184,7 +185,9 @@ fn run_steps(directory: &Path, steps: &[&serde_json::Value], paths: &[(&str, &st
         let mut args: Vec<String> = Vec::new();
         for arg in step["args"].as_array().unwrap() {
             let mut arg = arg.as_str().unwrap().to_owned();
-            paths.iter().for_each(|(theirs, ours)| arg = arg.replace(theirs, ours));
+            for (theirs, ours) in paths {
+                arg = arg.replace(theirs, ours);
+            }
             args.push(arg);
         }
         // The least that is a training, so that a test need not wait for a real one.

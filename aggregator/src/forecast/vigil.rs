@@ -133,10 +133,13 @@ pub(super) struct Vigil {
     found: Option<(Stream, u64)>,
 }
 
-/// When a stream has changed, in parts and in units of its usual size. The sums do not fade: a fading
+/// When the load has changed, in parts and in units of its usual size. The sums do not fade: a fading
 /// one that falls back after a burst would look like a change.
-const CHANGED: PageHinkleySettings =
+const LOAD: PageHinkleySettings =
     PageHinkleySettings { least: 12, tolerated: 2.0, threshold: 20.0, keeps: 1.0 };
+/// The same of errors, which have bad hours of their own on a load that does not change.
+const ERRORS: PageHinkleySettings =
+    PageHinkleySettings { least: 12, tolerated: 3.0, threshold: 40.0, keeps: 1.0 };
 
 impl Vigil {
     /// Knows nothing of a load with so many steps a day.
@@ -150,7 +153,7 @@ impl Vigil {
             load: Mean::default(),
             errors: Mean::default(),
             rates: VecDeque::new(),
-            watches: [Watch::new(CHANGED), Watch::new(CHANGED)],
+            watches: [Watch::new(ERRORS), Watch::new(LOAD)],
             steps: 0,
             found: None,
         }

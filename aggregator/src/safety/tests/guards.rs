@@ -28,7 +28,7 @@ fn judged(guard: Guard) -> Verdict {
             safety.judge(&config, at(65), &once, &asks(Some(10), None));
             safety.judge(&config, at(66), &once, &asks(Some(3), None))
         }
-        Guard::ObjectiveMissed => proposed(Proposal { missed: Some(true), ..asks(Some(3), None) }),
+        Guard::ObjectiveMissed => proposed(&Proposal { missed: Some(true), ..asks(Some(3), None) }),
         Guard::Errors => seen(|_, seen| seen.error_ratio = Ratio::new(0.2).ok()),
         Guard::Futile => after_two_raises(),
         Guard::Burst => {
@@ -109,10 +109,10 @@ fn seen(flaw: impl Fn(Timestamp, &mut Observation)) -> Verdict {
     safety.judge(&config, now, &observation, &asks(Some(3), None))
 }
 
-fn proposed(proposal: Proposal) -> Verdict {
+fn proposed(proposal: &Proposal) -> Verdict {
     let config = config(UNDAMPED);
     let mut safety = seasoned(&config, 60, 10);
-    safety.judge(&config, at(65), &fresh(at(65), 10), &proposal)
+    safety.judge(&config, at(65), &fresh(at(65), 10), proposal)
 }
 
 /// Three are asked for while the cluster says something.
