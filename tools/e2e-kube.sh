@@ -11,8 +11,8 @@ OPTIONS=("$@" --package foresail-tests)
 # A file that takes longer hangs; the whole has to end within half an hour.
 FILE_SECONDS=600
 LANES=(
-    "kube_faults"
-    "kube_safety kube_leader kube_docs"
+    "kube_faults kube_docs"
+    "kube_safety kube_leader"
     "kube_hpa kube_manifests kube_external_metrics kube_keda"
 )
 ALONE=(kube_scale)
