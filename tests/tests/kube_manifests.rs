@@ -72,7 +72,7 @@ async fn the_api_server_takes_every_manifest() {
     let folders = shell.run(folders).unwrap();
     // Those of a filter have no namespace of their own: they are applied with -n.
     sets.extend(folders.lines().map(|folder| format!("kubectl kustomize {folder}")));
-    assert_eq!(sets.len(), 13, "{sets:?}");
+    assert_eq!(sets.len(), 14, "{sets:?}");
     shell.run("kubectl kustomize istio/base | kubectl apply --server-side -f -").unwrap();
     for set in &sets {
         let applied = shell.run(&format!("{set} | {APPLY}")).unwrap_or_else(|e| panic!("{e:#}"));
