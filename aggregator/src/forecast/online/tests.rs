@@ -5,7 +5,7 @@ const DAY: usize = 240;
 /// The load has its peaks at this step of each hour, and from [`CHANGE`] on at another.
 const PEAKS: [u64; 2] = [0, 5];
 const CHANGE: u64 = 600;
-const END: u64 = 1_000;
+const END: u64 = 1_080;
 
 fn rate(index: u64, peak: u64) -> f64 {
     let day = 1.0 + 0.5 * (index as f64 / DAY as f64 * std::f64::consts::TAU).sin();
