@@ -15,7 +15,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::sleep;
 
 /// Connections, each with its share of the proxies.
-const CONNECTIONS: u64 = 64;
+const CONNECTIONS: usize = 64;
 /// How long a request takes.
 const LATENCY_MICROS: u64 = 20_000;
 
@@ -47,7 +47,7 @@ impl Proxies {
     pub(crate) fn start(plan: Plan, url: &str) -> Self {
         let (taken, refused) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
         let mut posting = JoinSet::new();
-        for connection in 0..CONNECTIONS {
+        for connection in 0..CONNECTIONS as u64 {
             let (taken, refused) = (Arc::clone(&taken), Arc::clone(&refused));
             posting.spawn(post(plan, connection, format!("{url}/v1/frames"), taken, refused));
         }
@@ -81,7 +81,7 @@ async fn post(
     let mut begin = clock::unix_time().as_secs() / plan.every * plan.every;
     loop {
         begin += plan.every;
-        for proxy in (connection..all).step_by(CONNECTIONS as usize) {
+        for proxy in (connection..all).step_by(CONNECTIONS) {
             let offset = interval.mul_f64(proxy as f64 / all as f64);
             let due = Duration::from_secs(begin) + offset;
             sleep(due.saturating_sub(clock::unix_time())).await;

@@ -64,7 +64,10 @@ async fn asked(scene: &Scene, shop: &Shop) -> Option<(u64, Value)> {
 async fn both_ask_for(scene: &Scene, shop: &Shop, wanted: i32) {
     let what = format!("the signal cpu asks for {wanted}");
     let said = until(LIMIT, &what, || async {
-        asked(scene, shop).await.filter(|(replicas, _)| *replicas == wanted as u64).map(drop)
+        asked(scene, shop)
+            .await
+            .filter(|(replicas, _)| i32::try_from(*replicas) == Ok(wanted))
+            .map(drop)
     });
     if let Err(error) = said.await {
         let last = asked(scene, shop).await;

@@ -178,8 +178,7 @@ fn resources() -> Value {
 
 async fn list(client: &Client, namespace: &str, selector: Option<String>, load: &Load) -> Value {
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let mut which = ListParams::default();
-    which.label_selector = selector;
+    let which = ListParams { label_selector: selector, ..ListParams::default() };
     let pods = pods.list(&which).await.map(|list| list.items).unwrap_or_default();
     let known: Vec<_> = pods
         .iter()
