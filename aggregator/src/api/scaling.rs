@@ -210,7 +210,7 @@ mod tests {
             signals: Vec::new(),
             forecast: Some(ForecastUsed {
                 model: "ensemble".to_owned(),
-                horizon: Duration::from_secs(60),
+                horizon: Duration::from_mins(1),
                 point: rps(80.0),
                 upper: rps(95.0),
             }),

@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_is_none() {
-        assert_eq!(seconds("1m0s"), Some(Duration::from_secs(60)));
+        assert_eq!(seconds("1m0s"), Some(Duration::from_mins(1)));
         assert_eq!(seconds("15"), None);
         assert_eq!(seconds("15x"), None);
         assert_eq!(seconds(""), Some(Duration::ZERO));
