@@ -59,14 +59,3 @@ fn a_challenger_takes_over_where_it_does_better_on_what_comes() {
     (END + 10..END + 20).for_each(|index| _ = online.observe(index, Some(rate(index, PEAKS[1]))));
     assert!(online.challenge.is_none() && in_use(&online) != champion);
 }
-
-#[test]
-fn a_challenger_that_only_fits_what_it_was_grown_on_never_takes_over() {
-    let mut online = begun();
-    let champion = in_use(&online);
-    challenge(&mut online);
-    // The same challenger; but what it was grown on was a passing thing.
-    (END..END + 20).for_each(|index| _ = online.observe(index, Some(rate(index, PEAKS[0]))));
-    assert!(online.challenge.is_none(), "the trial is over");
-    assert_eq!(in_use(&online), champion);
-}
