@@ -6,6 +6,7 @@
 
 mod arima;
 mod boosted;
+mod by_step;
 mod conformal;
 mod drift;
 mod dsp;
@@ -26,10 +27,10 @@ mod spread;
 use std::fmt::Debug;
 
 use super::ForecastError;
+use conformal::Conformal;
 
 pub use arima::Arima;
 pub use boosted::Boosted;
-pub use conformal::Conformal;
 pub use drift::Drift;
 pub use dsp::Dsp;
 pub use ensemble::{Crew, CrewForecast, Ensemble, Weights};

@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 
+use super::by_step::{ByStep, Correction};
 use super::{LEVELS, NORMAL, StepForecast};
 
 /// Scores kept of each step ahead.
@@ -27,14 +28,11 @@ const LEAST_WIDTH: f64 = 0.05;
 const NORMAL_SIZE: f64 = 0.797_884_560_8;
 
 /// Corrections of one model's quantiles, for each step ahead.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Conformal {
-    lanes: Vec<Lane>,
-}
+pub(super) type Conformal = ByStep<Lane>;
 
 /// One step ahead.
 #[derive(Clone, Debug, PartialEq)]
-struct Lane {
+pub(super) struct Lane {
     scores: VecDeque<f64>,
     sorted: Vec<f64>,
     /// Levels asked for in the place of [`LEVELS`].
@@ -59,26 +57,6 @@ impl Default for Lane {
     }
 }
 
-impl Conformal {
-    /// The path with corrected quantiles; points stay.
-    pub fn calibrate(&self, path: &[StepForecast]) -> Vec<StepForecast> {
-        let fresh = Lane::default();
-        let lane = |at: usize| self.lanes.get(at).unwrap_or(&fresh);
-        path.iter().enumerate().map(|(at, step)| lane(at).calibrate(step)).collect()
-    }
-
-    /// Compares what the model itself said of a value, `ahead` steps before, with the value.
-    pub fn learn(&mut self, ahead: usize, said: &StepForecast, y: f64) {
-        let Some(at) = ahead.checked_sub(1).filter(|_| y.is_finite()) else { return };
-        if self.lanes.len() <= at {
-            self.lanes.resize_with(at + 1, Lane::default);
-        }
-        if let Some(lane) = self.lanes.get_mut(at) {
-            lane.learn(said, y);
-        }
-    }
-}
-
 impl Lane {
     /// The model's scale, brought to the size that errors have lately.
     fn scale(&self, said: &StepForecast) -> f64 {
@@ -90,16 +68,6 @@ impl Lane {
     /// The model's own scale.
     fn claimed(&self, said: &StepForecast) -> f64 {
         said.scale().max(LEAST_WIDTH * self.width)
-    }
-
-    fn calibrate(&self, said: &StepForecast) -> StepForecast {
-        let scale = self.scale(said);
-        let mut quantiles = said.quantiles;
-        for (quantile, level) in quantiles.iter_mut().zip(self.levels) {
-            *quantile = said.median() + scale * self.score(level);
-        }
-        quantiles.sort_unstable_by(f64::total_cmp);
-        StepForecast { point: said.point, quantiles }
     }
 
     /// The score not exceeded with a probability: seen ones, and the normal distribution's.
@@ -118,6 +86,18 @@ impl Lane {
         let seen = low + (place - at as f64) * (high - low);
         let count = self.sorted.len() as f64;
         (count * seen + PRIOR * prior) / (count + PRIOR)
+    }
+}
+
+impl Correction for Lane {
+    fn calibrate(&self, said: &StepForecast) -> StepForecast {
+        let scale = self.scale(said);
+        let mut quantiles = said.quantiles;
+        for (quantile, level) in quantiles.iter_mut().zip(self.levels) {
+            *quantile = said.median() + scale * self.score(level);
+        }
+        quantiles.sort_unstable_by(f64::total_cmp);
+        StepForecast { point: said.point, quantiles }
     }
 
     fn learn(&mut self, said: &StepForecast, y: f64) {

@@ -7,6 +7,7 @@
 //! large errors are lately, too. The members have done that already: once more, after a burst, and
 //! the mean is far too wide.
 
+use crate::forecast::models::by_step::{ByStep, Correction};
 use crate::forecast::models::{LEVELS, StepForecast};
 
 /// What one miss moves a quantile by, in scales, at a level that is missed as often as not.
@@ -17,38 +18,16 @@ const RATES: [f64; LEVELS.len()] = [2.0, 1.0, 0.5, 0.5, 0.5, 1.0, 2.0];
 const HEAD_START: f64 = 50.0;
 
 /// Shifts of the quantiles, for each step ahead.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct QuantileTracker {
-    lanes: Vec<Lane>,
-}
+pub(super) type QuantileTracker = ByStep<Lane>;
 
 /// One step ahead.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Lane {
+pub(super) struct Lane {
     shifts: [f64; LEVELS.len()],
     seen: f64,
 }
 
-impl QuantileTracker {
-    /// The path with moved quantiles; points stay.
-    pub(super) fn calibrate(&self, path: &[StepForecast]) -> Vec<StepForecast> {
-        let lane = |at: usize| self.lanes.get(at).copied().unwrap_or_default();
-        path.iter().enumerate().map(|(at, step)| lane(at).calibrate(step)).collect()
-    }
-
-    /// Compares what the mean itself was for a value, `ahead` steps before, with the value.
-    pub(super) fn learn(&mut self, ahead: usize, said: &StepForecast, y: f64) {
-        let Some(at) = ahead.checked_sub(1).filter(|_| y.is_finite()) else { return };
-        if self.lanes.len() <= at {
-            self.lanes.resize_with(at + 1, Lane::default);
-        }
-        if let Some(lane) = self.lanes.get_mut(at) {
-            lane.learn(said, y);
-        }
-    }
-}
-
-impl Lane {
+impl Correction for Lane {
     fn calibrate(&self, said: &StepForecast) -> StepForecast {
         let mut quantiles = said.quantiles;
         for (quantile, shift) in quantiles.iter_mut().zip(self.shifts) {
