@@ -195,7 +195,8 @@ pub struct WorkloadConfig {
     pub behavior: Behavior,
     /// Policies that run beside the one in charge and are scored, by their names in a backtest, at
     /// most 8: ways of Foresail (`foresail`, `foresail-calm`), other autoscalers (`hpa-cpu`), and
-    /// models (`learned:FILE`, `raising:FILE`). Default none; the workload's own settings always are.
+    /// models (`learned:FILE`, `raising:FILE`, or a folder of versions). Default none; the workload's own
+    /// settings always are.
     pub shadows: Vec<String>,
     /// Under which terms one of them may take the place of these settings. Default never.
     pub promotion: Option<PromotionConfig>,
